@@ -1,0 +1,1 @@
+"""A federation gateway for model registries. Names are loaded on first use."""

@@ -1,0 +1,1 @@
+"""The ground floor: words, rules and the adapter port. Imports the standard library only."""

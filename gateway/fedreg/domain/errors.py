@@ -1,0 +1,209 @@
+"""One error family for all of fedreg, with HTTP status, exit code and retryability.
+
+Every surface prints the same fields: problem+json over HTTP, one line and a cure on the command line.
+`outcome` says whether a failed write may have happened: only `not_applied` writes are ever repeated blindly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class Outcome(StrEnum):
+    """What is known of a failed write's effect at the registry."""
+
+    NOT_APPLIED = "not_applied"
+    UNKNOWN = "unknown"
+
+
+class FedregError(Exception):
+    """Base of all errors a user can meet.
+
+    `message` names the field and the value at fault, `cure` says what to do about it. `details` holds
+    JSON values only (candidates of an ambiguous selector, names of lost fields).
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cure: str | None = None,
+        registry: str | None = None,
+        operation: str | None = None,
+        outcome: Outcome = Outcome.NOT_APPLIED,
+        upstream_code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.cure = cure
+        self.registry = registry
+        self.operation = operation
+        self.outcome = outcome
+        self.upstream_code = upstream_code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.details = dict(details or {})
+
+    def __str__(self) -> str:
+        return self.message if self.cure is None else f"{self.message} ({self.cure})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields every surface prints, as JSON values; absent ones left out."""
+        fields = {
+            "code": self.code,
+            "message": self.message,
+            "cure": self.cure,
+            "registry": self.registry,
+            "operation": self.operation,
+            "retryable": self.retryable,
+            "outcome": self.outcome.value,
+            "upstream_code": self.upstream_code,
+            "request_id": self.request_id,
+            "retry_after": self.retry_after,
+            "details": self.details or None,
+        }
+        return {key: value for key, value in fields.items() if value is not None}
+
+    @staticmethod
+    def from_dict(fields: Mapping[str, Any]) -> FedregError:
+        """Rebuild an error from `to_dict`, so that it survives a checkpoint or a trip over HTTP."""
+        kind = ERRORS.get(str(fields.get("code")), FedregError)
+        return kind(
+            str(fields.get("message", "")),
+            cure=fields.get("cure"),
+            registry=fields.get("registry"),
+            operation=fields.get("operation"),
+            outcome=Outcome(fields.get("outcome", Outcome.NOT_APPLIED)),
+            upstream_code=fields.get("upstream_code"),
+            request_id=fields.get("request_id"),
+            retry_after=fields.get("retry_after"),
+            details=fields.get("details"),
+        )
+
+
+class InvalidRequest(FedregError):
+    """The request can't be meant: a value breaks a rule that holds whatever the registry's state."""
+
+    code, status, exit_code = "invalid_request", 400, 2
+
+
+class ConfigError(FedregError):
+    """The configuration can't be used; names file, key and cure."""
+
+    code, status, exit_code = "config_error", 500, 2
+
+
+class Unauthenticated(FedregError):
+    """Our caller did not say who it is."""
+
+    code, status, exit_code = "unauthenticated", 401, 6
+
+
+class Forbidden(FedregError):
+    """Our caller may not do this."""
+
+    code, status, exit_code = "forbidden", 403, 6
+
+
+class NotFound(FedregError):
+    """A registry, model, version, alias, file or operation does not exist."""
+
+    code, status, exit_code = "not_found", 404, 3
+
+
+class AlreadyExists(FedregError):
+    """What was to be created is there already."""
+
+    code, status, exit_code = "already_exists", 409, 1
+
+
+class Conflict(FedregError):
+    """Somebody else is changing the same thing, or its state forbids the change."""
+
+    code, status, exit_code = "conflict", 409, 1
+
+
+class PreconditionFailed(Conflict):
+    """The state moved since the caller read it (`expected`, If-Match)."""
+
+    code, status = "precondition_failed", 412
+
+
+class Unsupported(FedregError):
+    """The registry has no such operation, or can't hold such a value."""
+
+    code, status, exit_code = "unsupported", 422, 6
+
+
+class LossNotAccepted(FedregError):
+    """The work would drop or change something; `details["losses"]` names each."""
+
+    code, status, exit_code = "loss_not_accepted", 422, 6
+
+
+class GateClosed(FedregError):
+    """A gate (an approval, say) is not satisfied."""
+
+    code, status, exit_code = "gate_closed", 422, 6
+
+
+class RateLimited(FedregError):
+    """The registry asked to slow down; `retry_after` in seconds where it said how long."""
+
+    code, status, exit_code, retryable = "rate_limited", 429, 5, True
+
+
+class RegistryAuthError(FedregError):
+    """The registry refuses the gateway's own credentials or permissions."""
+
+    code, status = "registry_auth_error", 502
+
+
+class RegistryError(FedregError):
+    """The registry answered something it should not."""
+
+    code, status = "registry_error", 502
+
+
+class IntegrityError(FedregError):
+    """Bytes are not what they were said to be."""
+
+    code, status = "integrity_error", 502
+
+
+class RegistryUnavailable(FedregError):
+    """The registry can't be reached or says it is down."""
+
+    code, status, exit_code, retryable = "registry_unavailable", 503, 5, True
+
+
+class RegistryTimeout(FedregError):
+    """The registry did not answer in time."""
+
+    code, status, exit_code, retryable = "registry_timeout", 504, 5, True
+
+
+class Cancelled(FedregError):
+    """The operation was cancelled by a caller."""
+
+    code, status, exit_code = "cancelled", 409, 1
+
+
+def _family(root: type[FedregError]) -> dict[str, type[FedregError]]:
+    found = {root.code: root}
+    for child in root.__subclasses__():
+        found.update(_family(child))
+    return found
+
+
+ERRORS: Mapping[str, type[FedregError]] = _family(FedregError)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from fedreg.domain.errors import InvalidRequest, Unsupported
-from fedreg.domain.models import ModelDraft, VersionDraft
+from fedreg.domain.models import ModelDraft, Provenance, VersionDraft
 from fedreg.domain.stages import NONE, Approval, StageSupport
 
 
@@ -71,13 +71,17 @@ class Resume(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadSupport:
-    """How bytes get in. `packaging` lists forms, the default first: `files` (a prefix), `tar.gz`, …"""
+    """How bytes get in. `packaging` lists forms, the default first: `files` (a prefix), `tar.gz`, …
+
+    `readback`: uploaded bytes can be read (`open_uploaded`) before the version exists.
+    """
 
     order: str = "bytes_first"
     needs_sha256: bool = False
     parallel: int = 4
     packaging: tuple[str, ...] = ("files",)
     resume: Resume = Resume.FILE
+    readback: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +173,37 @@ def require_stage(capabilities: Capabilities, stage: str, *, registry: str) -> N
             operation=Operation.SET_STAGE.value,
             cure=f"stages it holds: {known}",
         )
+
+
+def require_model_fields(draft: ModelDraft, capabilities: Capabilities, *, registry: str) -> None:
+    """Unsupported, naming the first field of a model draft that the registry can't hold."""
+    given = {"description": draft.description, "tags": draft.tags}
+    _require_held(given, capabilities.model_fields, Operation.CREATE_MODEL, registry)
+
+
+def require_version_fields(draft: VersionDraft, capabilities: Capabilities, *, registry: str) -> None:
+    """Unsupported, naming the first field of a version draft that the registry can't hold."""
+    given = {
+        "description": draft.description,
+        "metrics": draft.metrics,
+        "params": draft.params,
+        "provenance": draft.provenance if draft.provenance != Provenance() else None,
+        "approval": draft.approval if draft.approval is not Approval.NONE else None,
+    }
+    _require_held(given, capabilities.fields, Operation.UPLOAD, registry)
+    if draft.tags:
+        capabilities.require(Operation.SET_VERSION_TAGS, registry=registry)
+
+
+def _require_held(given: Mapping[str, object], held: frozenset[str], operation: Operation, registry: str) -> None:
+    for name, value in given.items():
+        if value and name not in held:
+            raise Unsupported(
+                f"{name}: registry {registry!r} can't hold it",
+                registry=registry,
+                operation=operation.value,
+                cure="leave it out, or copy with allow_lossy: the gateway then keeps it",
+            )
 
 
 def check_model_draft(draft: ModelDraft, limits: Limits, *, registry: str) -> None:

@@ -193,6 +193,24 @@ class RegistryTimeout(FedregError):
     code, status, exit_code, retryable = "registry_timeout", 504, 5, True
 
 
+class StoreBusy(FedregError):
+    """Another process owns the gateway's store; `details` holds its `pid` and, where it serves, its `address`."""
+
+    code, status, exit_code, retryable = "store_busy", 503, 5, True
+
+
+class StoreError(FedregError):
+    """The gateway's own store could not do its work: disk full, file damaged, closed."""
+
+    code, status = "store_error", 500
+
+
+class EngineClosed(FedregError):
+    """The engine is closing or not launched; work that was accepted goes on when it is launched again."""
+
+    code, status, exit_code, retryable = "engine_closed", 503, 5, True
+
+
 class Cancelled(FedregError):
     """The operation was cancelled by a caller."""
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from fedreg.domain.models import Version
+from fedreg.domain.refs import Ref
+
 
 class NodeKind(StrEnum):
     """What a node is."""
@@ -39,6 +42,16 @@ class Node:
     kind: NodeKind
     label: str
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+def version_node(version: Version) -> Node:
+    """The node of a version: its key hangs on identity, its label is the ref of the moment."""
+    return Node(
+        key=f"version:{version.registry}:{version.identity}",
+        kind=NodeKind.VERSION,
+        label=str(Ref(version.registry, version.model).at_version(version.version)),
+        attributes={"registry": version.registry, "model": version.model, "version": version.version},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,6 +126,13 @@ class RegistryAdapter(ABC):
         """Upload one file; sending it again replaces it. IntegrityError where size or sha256 do not match."""
         raise unsupported(Operation.UPLOAD, registry=self.registry)
 
+    def open_uploaded(self, state: UploadState, path: str, offset: int = 0) -> AsyncIterator[bytes]:
+        """Read an uploaded file back before `finish`, so that corrupt bytes are never registered.
+
+        Where `upload.readback` is not declared, a copy is read back after `finish` and removed if it differs.
+        """
+        raise unsupported(Operation.UPLOAD, registry=self.registry)
+
     async def finish(self, state: UploadState) -> Version | Pending:
         """Register what was uploaded, once: a second finish of the same state gives the same version."""
         raise unsupported(Operation.UPLOAD, registry=self.registry)

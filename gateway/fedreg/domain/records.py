@@ -65,7 +65,7 @@ class IntentKind(StrEnum):
 
     COPY = "copy"
     PROMOTION = "promotion"
-    REFRESH = "refresh"
+    CHANGE = "change"
 
 
 class IntentState(StrEnum):

@@ -1,0 +1,1 @@
+"""Amazon SageMaker Model Registry: the adapter and the local stand-in it is tested against."""

@@ -1,0 +1,1 @@
+"""The Python interface: async (`fedreg.aio`) and blocking (`fedreg.open`), with the same methods."""

@@ -1,0 +1,1 @@
+"""Use cases: plain async functions over a `Gateway`. Each surface calls these and nothing below them."""

@@ -1,0 +1,200 @@
+"""What there is: registries, the inventory from the index, and single items read live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from fedreg.domain.capabilities import Capabilities, Operation
+from fedreg.domain.errors import FedregError, NotFound, RegistryError
+from fedreg.domain.models import FileEntry, Model, Version
+from fedreg.domain.records import InventoryQuery, InventoryRow, ScanState
+from fedreg.domain.refs import Ref
+from fedreg.services.gateway import Gateway
+from fedreg.services.overflow import merge_overflow
+from fedreg.services.pages import walk_versions
+from fedreg.services.refresh import RefreshReport, refresh_all, refresh_stale
+from fedreg.services.selectors import resolve
+from fedreg.store import index, scans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryView:
+    """One configured registry. `error` says why it did not answer, where it was asked."""
+
+    name: str
+    kind: str
+    title: str
+    reachable: bool | None = None
+    error: Mapping[str, Any] | None = None
+    last_scan: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """A page of the inventory. `partial` names registries whose rows may be missing or old, and why."""
+
+    items: tuple[InventoryRow, ...]
+    next_cursor: str | None = None
+    partial: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelView:
+    """A model with its versions, newest first."""
+
+    model: Model
+    versions: tuple[Version, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionView:
+    """A version with its files; `files_error` where they can't be listed."""
+
+    ref: str
+    version: Version
+    files: tuple[FileEntry, ...] = ()
+    files_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapabilityView:
+    """What one registry can do, narrowed to what it allows where it could be opened."""
+
+    registry: str
+    kind: str
+    capabilities: Capabilities
+    ceiling_only: bool = False
+    error: Mapping[str, Any] | None = field(default=None)
+
+
+async def list_registries(gateway: Gateway, *, ping: bool) -> list[RegistryView]:
+    """All configured registries, by name; with `ping` each is asked."""
+    states = await gateway.store.read(
+        lambda conn: {name: scans.get_state(conn, name) for name in gateway.registries.names()}
+    )
+    views = [_registry_view(gateway, name, states[name]) for name in gateway.registries.names()]
+    return list(await asyncio.gather(*(_ping(gateway, view) for view in views))) if ping else views
+
+
+async def get_registry(gateway: Gateway, name: str) -> RegistryView:
+    """One registry, asked whether it answers. Raises NotFound."""
+    gateway.registries.manifest(name)
+    state = await gateway.store.read(lambda conn: scans.get_state(conn, name))
+    return await _ping(gateway, _registry_view(gateway, name, state))
+
+
+async def list_capabilities(gateway: Gateway) -> list[CapabilityView]:
+    """What each registry can do. One that can't be opened shows its kind's ceiling and says why."""
+    return list(await asyncio.gather(*(_capabilities(gateway, name) for name in gateway.registries.names())))
+
+
+async def list_inventory(
+    gateway: Gateway,
+    query: InventoryQuery,
+    *,
+    versions: bool,
+    refresh: bool = False,
+    max_age: timedelta | None = None,
+) -> Inventory:
+    """A page of the index: a row a version, or a row a model.
+
+    A registry never scanned is scanned first; with `refresh` all asked for are; a store that another process
+    owns is read as it is. A registry that is down never fails the answer. Raises NotFound for an unknown registry, InvalidRequest for a bad cursor.
+    """
+    names = query.registries or tuple(gateway.registries.names())
+    for name in names:
+        gateway.registries.manifest(name)
+    reports: Sequence[RefreshReport] = ()
+    if query.cursor is None and not gateway.store.read_only:
+        reports = await (refresh_all(gateway, names) if refresh else refresh_stale(gateway, names, max_age))
+    listing = index.list_rows if versions else index.list_model_rows
+    rows, cursor = await gateway.store.read(lambda conn: listing(conn, query))
+    return Inventory(items=tuple(rows), next_cursor=cursor, partial=_partial(reports))
+
+
+async def list_facets(gateway: Gateway) -> Mapping[str, Any]:
+    """Counts of the index by registry, stage and approval."""
+    facets: Mapping[str, Any] = await gateway.store.read(index.facets)
+    return facets
+
+
+async def show_model(gateway: Gateway, ref: Ref) -> ModelView:
+    """A model and its versions, live. Raises NotFound."""
+    adapter = await gateway.registries.get(ref.registry)
+    model = await adapter.get_model(ref.model)
+    versions = await merge_overflow(gateway, [version async for version in walk_versions(adapter, ref.model)])
+    return ModelView(model=model, versions=tuple(sorted(versions, key=_newest_first)))
+
+
+async def show_version(gateway: Gateway, ref: Ref) -> VersionView:
+    """A version and its files, live. Raises NotFound, InvalidRequest."""
+    version = await resolve(gateway, ref)
+    pinned = str(Ref(version.registry, version.model).at_version(version.version))
+    adapter = await gateway.registries.get(ref.registry)
+    if not adapter.capabilities.supports(Operation.LIST_FILES):
+        return VersionView(ref=pinned, version=version, files_error="the registry lists no files")
+    try:
+        files = await adapter.list_files(version.model, version.version)
+    except (NotFound, RegistryError) as error:
+        return VersionView(ref=pinned, version=version, files_error=str(error))
+    return VersionView(ref=pinned, version=version, files=tuple(files))
+
+
+async def get_version(gateway: Gateway, ref: Ref) -> Version:
+    """A version, live."""
+    return await resolve(gateway, ref)
+
+
+def _newest_first(version: Version) -> tuple[int, str]:
+    number = int(version.version) if version.version.isdigit() else 0
+    return (-number, version.version)
+
+
+def _registry_view(gateway: Gateway, name: str, state: ScanState | None) -> RegistryView:
+    manifest = gateway.registries.manifest(name)
+    return RegistryView(
+        name=name, kind=manifest.kind, title=manifest.title, last_scan=state.completed_at if state else None
+    )
+
+
+async def _ping(gateway: Gateway, view: RegistryView) -> RegistryView:
+    try:
+        await (await gateway.registries.get(view.name)).ping()
+    except FedregError as error:
+        return replace(view, reachable=False, error=error.to_dict())
+    return replace(view, reachable=True)
+
+
+async def _capabilities(gateway: Gateway, name: str) -> CapabilityView:
+    manifest = gateway.registries.manifest(name)
+    try:
+        adapter = await gateway.registries.get(name)
+    except FedregError as error:
+        return CapabilityView(
+            registry=name,
+            kind=manifest.kind,
+            capabilities=manifest.capabilities,
+            ceiling_only=True,
+            error=error.to_dict(),
+        )
+    return CapabilityView(registry=name, kind=manifest.kind, capabilities=adapter.capabilities)
+
+
+def _partial(reports: Sequence[RefreshReport]) -> tuple[Mapping[str, Any], ...]:
+    failed = [{"registry": report.registry, "error": report.error} for report in reports if report.error]
+    withheld = [
+        {
+            "registry": report.registry,
+            "error": {
+                "code": "deletions_withheld",
+                "message": f"{report.deletions_withheld} versions are missing at once; they are kept until confirmed",
+            },
+        }
+        for report in reports
+        if report.deletions_withheld
+    ]
+    return tuple(failed + withheld)

@@ -1,0 +1,165 @@
+"""Copying one version: a durable operation that ends in one verified version, or in none.
+
+Each step is checkpointed by the engine, so a killed copy goes on where it was: the begun upload is reused,
+files that are in place are not sent again, and `finish` finds the version it may have made by its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from fedreg.domain.errors import FedregError
+from fedreg.domain.records import ENDED, Actor, Intent, IntentKind, IntentState
+from fedreg.domain.refs import Ref
+from fedreg.engine.port import Context
+from fedreg.services import intents as promises
+from fedreg.services.copy_plan import CopyPlan, plan_copy
+from fedreg.services.copy_steps import CopySteps
+from fedreg.services.fidelity import Loss
+from fedreg.services.gateway import Gateway
+from fedreg.store import intents
+
+POLL_LIMIT = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyReport:
+    """What a copy did. `digest` was read at both ends; `moved` is False where the copy was there already."""
+
+    source: str
+    target: str
+    digest: str
+    files: int
+    bytes: int
+    moved: bool
+    losses: tuple[Loss, ...] = ()
+
+
+async def copy_version(
+    gateway: Gateway,
+    source: Ref,
+    target: Ref,
+    *,
+    actor: Actor,
+    reason: str | None = None,
+    allow_lossy: Iterable[str] | None = None,
+    packaging: str | None = None,
+) -> CopyReport:
+    """Copy a version and wait for the end. Raises what `plan_copy` raises, and what the copy failed with."""
+    intent = await start_copy(
+        gateway, source, target, actor=actor, reason=reason, allow_lossy=allow_lossy, packaging=packaging
+    )
+    if intent.state is not IntentState.SUCCEEDED:
+        intent = await promises.wait(gateway, intent.id)
+    return msgspec.convert(intent.result, CopyReport)
+
+
+async def start_copy(
+    gateway: Gateway,
+    source: Ref,
+    target: Ref,
+    *,
+    actor: Actor,
+    reason: str | None = None,
+    allow_lossy: Iterable[str] | None = None,
+    packaging: str | None = None,
+) -> Intent:
+    """Plan a copy and start it, or attach to the one under way; a copy that is there already is not made again."""
+    plan = await plan_copy(gateway, source, target, allow_lossy=allow_lossy, packaging=packaging)
+    latest = await _latest_attempt(gateway, plan.key)
+    if plan.already_at is not None and latest is not None and latest.state is IntentState.SUCCEEDED:
+        return replace(latest, result={**(latest.result or {}), "moved": False})
+    if latest is not None and latest.state not in ENDED:
+        return await promises.submit(gateway, latest)
+    if latest is not None and latest.state is IntentState.FAILED and (latest.error or {}).get("retryable"):
+        return await _resume(gateway, latest)
+    attempt = int(latest.id.rpartition("-")[2]) + 1 if latest else 1
+    now = gateway.now()
+    intent = Intent(
+        id=f"copy-{plan.key}-{attempt}",
+        kind=IntentKind.COPY,
+        state=IntentState.PENDING,
+        actor=actor,
+        reason=reason,
+        plan=msgspec.to_builtins(plan),
+        created_at=now,
+        updated_at=now,
+    )
+    return await promises.submit(gateway, intent)
+
+
+async def run_copy(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> Any:
+    """The workflow. Deterministic: whatever looks at the world is inside a step."""
+    plan_json = await ctx.step("load", lambda: _load(gateway, args["intent"]))
+    if plan_json is None:
+        return None
+    steps = CopySteps(gateway, ctx, msgspec.convert(plan_json, CopyPlan))
+    try:
+        return await _copy(gateway, ctx, steps, args["intent"])
+    except FedregError as error:
+        failure = error
+        if not failure.retryable:
+            await ctx.step("abort", steps.abort)
+        await ctx.step("fail", lambda: promises.fail(gateway, args["intent"], failure))
+        raise
+
+
+async def _copy(gateway: Gateway, ctx: Context, steps: CopySteps, intent_id: str) -> Any:
+    await ctx.step("create model", steps.create_model, retries=2)
+    state = await ctx.step("begin upload", steps.begin_upload, retries=2)
+    hashes = await _hash_first(ctx, steps)
+    sent = await ctx.step_many(
+        [(f"put {path}", steps.put_file(state, path, hashes.get(path))) for path in steps.paths],
+        concurrency=steps.parallel,
+        retries=3,
+    )
+    await ctx.step("check source", steps.check_source, retries=2)
+    await ctx.step("put manifest", lambda: steps.put_manifest(state, sent), retries=3)
+    if steps.reads_back:
+        await ctx.step_many(
+            [(f"read back {file['path']}", steps.read_uploaded(state, file)) for file in sent],
+            concurrency=steps.parallel,
+            retries=3,
+        )
+    version = await ctx.step("finish", lambda: steps.finish(state), retries=2, preemptible=False)
+    for turn in range(POLL_LIMIT):
+        if "pending" not in version:
+            break
+        after = version["poll_after"]
+        version = await ctx.step(f"poll {turn}", lambda after=after: steps.poll(state, after), retries=2)
+    await ctx.step("verify", lambda: steps.verify(version, sent), retries=2)
+    return await ctx.step("record", lambda: steps.record(intent_id, version, sent), preemptible=False)
+
+
+async def _hash_first(ctx: Context, steps: CopySteps) -> dict[str, str]:
+    """A reading pass before the upload, only for targets that must be told the sha256 in advance."""
+    if not steps.needs_sha256:
+        return {}
+    found = await ctx.step_many(
+        [(f"hash {path}", steps.hash_source(path)) for path in steps.paths], concurrency=steps.parallel, retries=3
+    )
+    return dict(zip(steps.paths, found, strict=True))
+
+
+async def _load(gateway: Gateway, intent_id: str) -> Any:
+    intent = await promises.begin(gateway, intent_id)
+    return None if intent is None else intent.plan
+
+
+async def _latest_attempt(gateway: Gateway, key: str) -> Intent | None:
+    attempts: list[Intent] = await gateway.store.read(
+        lambda conn: intents.list_intents(conn, kinds=(IntentKind.COPY,), id_prefix=f"copy-{key}-", limit=1000)
+    )
+    return max(attempts, key=lambda intent: int(intent.id.rpartition("-")[2]), default=None)
+
+
+async def _resume(gateway: Gateway, intent: Intent) -> Intent:
+    """Go on with a copy that failed for a passing reason: what is in place is not sent again."""
+    engine = await gateway.launched_engine()
+    await gateway.store.write(lambda tx: intents.set_state(tx, intent.id, IntentState.RUNNING, now=gateway.now()))
+    await engine.resume(intent.id)
+    return replace(intent, state=IntentState.RUNNING)

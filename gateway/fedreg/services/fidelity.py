@@ -1,0 +1,167 @@
+"""What a version loses or changes on its way into another registry.
+
+Three things can happen to a field: `renamed` (another spelling natively, the same name in fedreg),
+`held_by_gateway` (the registry can't hold it, the gateway does), `dropped`. Only `dropped` needs acceptance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from fedreg.domain.capabilities import Capabilities, Limits, check_tags
+from fedreg.domain.errors import InvalidRequest, LossNotAccepted
+from fedreg.domain.models import Model, ModelDraft, Provenance, Version, VersionDraft
+from fedreg.domain.stages import Approval
+
+
+class LossKind(StrEnum):
+    """What became of a field."""
+
+    RENAMED = "renamed"
+    HELD_BY_GATEWAY = "held_by_gateway"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """One line of a fidelity report."""
+
+    field: str
+    kind: LossKind
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A draft that the target can hold, what the gateway holds beside it, and the report."""
+
+    draft: VersionDraft
+    held: Mapping[str, Any] = field(default_factory=dict)
+    losses: tuple[Loss, ...] = ()
+
+
+def fit_version(version: Version, target_model: str, capabilities: Capabilities, *, target: str) -> Fitted:
+    """Fit a version's own fields into a registry. Stage and aliases are not part of a copy."""
+    losses: list[Loss] = []
+    held: dict[str, Any] = {}
+    tags, tags_held = _fit_tags(version.tags, capabilities, target)
+    metrics = {name: value for name, value in version.metrics.items() if math.isfinite(value)}
+    losses += [
+        Loss(field=f"metrics.{name}", kind=LossKind.DROPPED, why="not a finite number")
+        for name in sorted(set(version.metrics) - set(metrics))
+    ]
+    draft = VersionDraft(model=target_model, tags=tags, approval=_arrival(capabilities))
+    if tags_held:
+        held["tags"] = tags_held
+        losses += [_held(f"tags.{key}", target) for key in sorted(tags_held)]
+    if version.description is not None:
+        if _holds_description(version.description, capabilities):
+            draft = replace(draft, description=version.description)
+        else:
+            held["description"] = version.description
+            losses.append(_held("description", target))
+    for name, value in (("metrics", metrics), ("params", dict(version.params))):
+        if value and name not in capabilities.fields:
+            held[name] = value
+            losses.append(_held(name, target))
+        elif value:
+            draft = replace(draft, **{name: value})
+    provenance = _provenance(version)
+    if "provenance" in capabilities.fields:
+        draft = replace(draft, provenance=provenance)
+    else:
+        held["provenance"] = msgspec.to_builtins(provenance)
+        losses.append(_held("provenance", target))
+    return Fitted(draft=draft, held=held, losses=tuple(losses))
+
+
+def fit_model(
+    model: Model, name: str, capabilities: Capabilities, *, target: str
+) -> tuple[ModelDraft, dict[str, Any], tuple[Loss, ...]]:
+    """The model to create at a target, what the gateway holds of it, and the report (`model.` fields)."""
+    held: dict[str, Any] = {}
+    limit = capabilities.limits.description
+    description = model.description or None
+    if description and (
+        "description" not in capabilities.model_fields or len(description) > (limit or len(description))
+    ):
+        held["description"], description = description, None
+    tags = dict(model.tags)
+    if "tags" in capabilities.model_fields:
+        tags = {
+            key: text for key, text in sorted(tags.items()) if _tag_fits(key, text, capabilities.limits, target, False)
+        }
+        tags = dict(list(tags.items())[: capabilities.limits.tags_per_model])
+    else:
+        tags = {}
+    if len(tags) < len(model.tags):
+        held["tags"] = {key: text for key, text in model.tags.items() if key not in tags}
+    fields = [f"model.{name}" for name in held if name != "tags"] + [
+        f"model.tags.{key}" for key in held.get("tags", ())
+    ]
+    return ModelDraft(name=name, description=description, tags=tags), held, tuple(_held(f, target) for f in fields)
+
+
+def accept_losses(losses: Iterable[Loss], accepted: Iterable[str] | None) -> None:
+    """LossNotAccepted naming each dropped field that is not accepted. `accepted`: names, or `*` for all."""
+    allowed = set(accepted or ())
+    refused = [
+        loss for loss in losses if loss.kind is LossKind.DROPPED and "*" not in allowed and loss.field not in allowed
+    ]
+    if refused:
+        names = ", ".join(loss.field for loss in refused)
+        raise LossNotAccepted(
+            f"the target can't hold: {names}",
+            cure=f"accept it with --allow-lossy={','.join(loss.field for loss in refused)}",
+            details={"losses": msgspec.to_builtins(refused)},
+        )
+
+
+def _provenance(version: Version) -> Provenance:
+    own = version.provenance
+    return replace(
+        own,
+        source_uri=own.source_uri or version.artifact_uri,
+        created_at=own.created_at or version.created_at,
+        extra={**own.extra, "copied_from": f"{version.registry}:{version.model}@version:{version.version}"},
+    )
+
+
+def _arrival(capabilities: Capabilities) -> Approval:
+    """A copy arrives unapproved: in many companies an approved version starts deployments."""
+    return Approval.PENDING if Approval.PENDING in capabilities.approvals else Approval.NONE
+
+
+def _holds_description(text: str, capabilities: Capabilities) -> bool:
+    limit = capabilities.limits.description
+    return "description" in capabilities.fields and (limit is None or len(text) <= limit)
+
+
+def _fit_tags(
+    tags: Mapping[str, str], capabilities: Capabilities, target: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Tags the target holds and tags it does not, each judged alone, then by count."""
+    if "tags" not in capabilities.fields:
+        return {}, dict(tags)
+    fits = {key: value for key, value in sorted(tags.items()) if _tag_fits(key, value, capabilities.limits, target)}
+    count = capabilities.limits.tags_per_version
+    kept = dict(list(fits.items())[:count])
+    return kept, {key: value for key, value in tags.items() if key not in kept}
+
+
+def _tag_fits(key: str, value: str, limits: Limits, target: str, of_version: bool = True) -> bool:
+    try:
+        check_tags({key: value}, limits, registry=target, of_version=of_version)
+    except InvalidRequest:
+        return False
+    return True
+
+
+def _held(name: str, target: str) -> Loss:
+    return Loss(field=name, kind=LossKind.HELD_BY_GATEWAY, why=f"registry {target!r} can't hold it")

@@ -1,0 +1,76 @@
+"""Intents: what the gateway promised to finish, and the workflow that finishes each.
+
+An intent is stored before its workflow starts, and the workflow's id is the intent's. A process that dies
+between the two leaves an intent without workflow, which `reconcile` starts; a workflow whose intent is not
+there does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fedreg.domain.errors import FedregError, NotFound
+from fedreg.domain.records import ENDED, Intent, IntentKind, IntentState
+from fedreg.services.gateway import Gateway
+from fedreg.store import intents
+
+WORKFLOWS: Mapping[IntentKind, str] = {
+    IntentKind.COPY: "copy",
+    IntentKind.PROMOTION: "change",
+    IntentKind.CHANGE: "change",
+}
+
+
+async def submit(gateway: Gateway, intent: Intent) -> Intent:
+    """Store an intent and start its workflow; the same id again attaches to the first."""
+    stored: Intent = await gateway.store.write(lambda tx: intents.create(tx, intent))
+    if stored.state not in ENDED:
+        engine = await gateway.launched_engine()
+        await engine.start(WORKFLOWS[stored.kind], stored.id, {"intent": stored.id})
+    return stored
+
+
+async def wait(gateway: Gateway, intent_id: str) -> Intent:
+    """Wait for the end of an intent and return it. Raises the error it failed with."""
+    engine = await gateway.launched_engine()
+    await engine.wait(intent_id)
+    return await get_intent(gateway, intent_id)
+
+
+async def get_intent(gateway: Gateway, intent_id: str) -> Intent:
+    """Raises NotFound."""
+    intent: Intent | None = await gateway.store.read(lambda conn: intents.get(conn, intent_id))
+    if intent is None:
+        raise NotFound(f"operation {intent_id!r} does not exist", cure="`fedreg operations list` shows what there is")
+    return intent
+
+
+async def begin(gateway: Gateway, intent_id: str) -> Intent | None:
+    """The intent, marked running; None where there is nothing to do any more."""
+    intent: Intent | None = await gateway.store.read(lambda conn: intents.get(conn, intent_id))
+    if intent is None or intent.state in ENDED:
+        return None
+    if intent.state is not IntentState.RUNNING:
+        await gateway.store.write(lambda tx: intents.set_state(tx, intent_id, IntentState.RUNNING, now=gateway.now()))
+    return intent
+
+
+async def fail(gateway: Gateway, intent_id: str, error: FedregError) -> None:
+    """Record the error an intent ended with."""
+    await gateway.store.write(
+        lambda tx: intents.set_state(tx, intent_id, IntentState.FAILED, error=error.to_dict(), now=gateway.now())
+    )
+
+
+async def reconcile(gateway: Gateway) -> list[str]:
+    """Start the workflows of intents that have none; called when a gateway starts. Returns the ids."""
+    open_states = (IntentState.PENDING, IntentState.RUNNING)
+    unfinished: list[Intent] = await gateway.store.read(
+        lambda conn: intents.list_intents(conn, states=open_states, limit=10_000)
+    )
+    if not unfinished:
+        return []
+    engine = await gateway.launched_engine()
+    for intent in unfinished:
+        await engine.start(WORKFLOWS[intent.kind], intent.id, {"intent": intent.id})
+    return [intent.id for intent in unfinished]

@@ -1,0 +1,90 @@
+"""Operations: intents as callers follow them, with the engine's progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fedreg.domain.errors import Conflict, NotFound
+from fedreg.domain.records import ENDED, Intent, IntentKind, IntentState
+from fedreg.services.copy_abort import abort_copy
+from fedreg.services.gateway import Gateway
+from fedreg.services.intents import get_intent
+from fedreg.store import intents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationView:
+    """An operation. `progress` counts files and bytes while it runs; `error` is set where it failed."""
+
+    id: str
+    kind: IntentKind
+    state: IntentState
+    actor: str
+    reason: str | None
+    plan: Mapping[str, Any]
+    progress: Mapping[str, Any] | None
+    result: Mapping[str, Any] | None
+    error: Mapping[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+
+
+async def list_operations(
+    gateway: Gateway, *, kinds: tuple[IntentKind, ...] = (), states: tuple[IntentState, ...] = (), limit: int = 100
+) -> list[OperationView]:
+    """Operations, newest first."""
+    found: list[Intent] = await gateway.store.read(
+        lambda conn: intents.list_intents(conn, kinds=kinds, states=states, limit=limit)
+    )
+    return [await view_operation(gateway, intent) for intent in found]
+
+
+async def get_operation(gateway: Gateway, operation_id: str) -> OperationView:
+    """Raises NotFound."""
+    return await view_operation(gateway, await get_intent(gateway, operation_id))
+
+
+async def cancel_operation(gateway: Gateway, operation_id: str) -> OperationView:
+    """Stop an operation at its next step and remove what a copy has left. Raises NotFound, Conflict if it ended."""
+    intent = await get_intent(gateway, operation_id)
+    if intent.state in ENDED:
+        raise Conflict(
+            f"operation {operation_id!r} has {intent.state.value}", cure="only a running one can be cancelled"
+        )
+    engine = await gateway.launched_engine()
+    with suppress(NotFound):  # promised but never started: the state below keeps it from starting
+        await engine.cancel(operation_id)
+    if intent.kind is IntentKind.COPY:
+        await abort_copy(gateway, intent)
+    await gateway.store.write(lambda tx: intents.set_state(tx, operation_id, IntentState.CANCELLED, now=gateway.now()))
+    return await get_operation(gateway, operation_id)
+
+
+async def view_operation(gateway: Gateway, intent: Intent) -> OperationView:
+    """An intent with the progress its workflow reports in this process."""
+    return OperationView(
+        id=intent.id,
+        kind=intent.kind,
+        state=intent.state,
+        actor=intent.actor.subject,
+        reason=intent.reason,
+        plan=intent.plan,
+        progress=await _progress(gateway, intent),
+        result=intent.result,
+        error=intent.error,
+        created_at=intent.created_at,
+        updated_at=intent.updated_at,
+    )
+
+
+async def _progress(gateway: Gateway, intent: Intent) -> Mapping[str, Any] | None:
+    if intent.state in ENDED or gateway.engine is None:
+        return None
+    try:
+        return (await gateway.engine.status(intent.id)).progress
+    except NotFound:
+        return None

@@ -1,0 +1,169 @@
+"""Scans: bringing the index up to date with a registry.
+
+A scan resumes at its page. A deletion is believed only after a complete sweep and a get that says NotFound,
+and never for more than a guard's share of what was known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from fedreg.domain.errors import FedregError, NotFound
+from fedreg.domain.models import Batch
+from fedreg.domain.port import RegistryAdapter
+from fedreg.domain.records import Actor, Change, Origin, ScanState
+from fedreg.services.gateway import Gateway
+from fedreg.services.overflow import merge_overflow
+from fedreg.store import index, journal, scans
+
+OBSERVER = Actor(subject="fedreg:scan", authenticated=False)
+MAX_DELETES = 10
+MAX_DELETES_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshReport:
+    """What a refresh saw. `deletions_withheld` counts what the guard did not believe; `error` ends it early."""
+
+    registry: str
+    models: int = 0
+    versions: int = 0
+    changes: int = 0
+    deleted: int = 0
+    deletions_withheld: int = 0
+    error: dict[str, Any] | None = None
+
+
+async def refresh_all(gateway: Gateway, registries: Sequence[str]) -> list[RefreshReport]:
+    """Refresh registries side by side; one that is down does not stop the others."""
+    return list(await asyncio.gather(*(refresh(gateway, name) for name in registries)))
+
+
+async def refresh_stale(gateway: Gateway, registries: Sequence[str], max_age: timedelta | None) -> list[RefreshReport]:
+    """Refresh those never scanned to the end, and with `max_age` those scanned longer ago."""
+    states = await gateway.store.read(lambda conn: {name: scans.get_state(conn, name) for name in registries})
+    now = gateway.now()
+    stale = [name for name in registries if _is_stale(states[name], now, max_age)]
+    return await refresh_all(gateway, stale)
+
+
+async def refresh(gateway: Gateway, registry: str) -> RefreshReport:
+    """Scan one registry to the end. A registry's failure is in the report; what was read until then stays."""
+    async with gateway.locks.hold(registry, ""):
+        try:
+            return await _scan(gateway, registry)
+        except FedregError as error:
+            failure = error.to_dict()
+            state = await gateway.store.read(lambda conn: scans.get_state(conn, registry)) or ScanState(
+                registry=registry
+            )
+            await gateway.store.write(lambda tx: scans.set_state(tx, replace(state, error=failure)))
+            return RefreshReport(registry=registry, error=failure)
+
+
+async def _scan(gateway: Gateway, registry: str) -> RefreshReport:
+    adapter = await gateway.registries.get(registry)
+    state = await gateway.store.read(lambda conn: scans.get_state(conn, registry)) or ScanState(registry=registry)
+    resumed = state.sweep_started_at is not None
+    started = state.sweep_started_at if resumed and state.sweep_started_at else gateway.now()
+    cursor, full = state.cursor, True
+    models = versions = changes = 0
+    while True:
+        batch = await adapter.scan(cursor)
+        cursor, full = batch.cursor, full and batch.full
+        models, versions = models + len(batch.models), versions + len(batch.versions)
+        progress = replace(
+            state,
+            cursor=cursor,
+            sweep_started_at=None if batch.complete else started,
+            completed_at=gateway.now() if batch.complete else state.completed_at,
+            error=None,
+        )
+        changes += await _store_batch(gateway, batch, progress, sweep=started, baseline=state.completed_at is None)
+        if batch.complete:
+            break
+    deleted, withheld = await _confirm_deletions(gateway, adapter, started) if full else (0, 0)
+    return RefreshReport(
+        registry=registry,
+        models=models,
+        versions=versions,
+        changes=changes,
+        deleted=deleted,
+        deletions_withheld=withheld,
+    )
+
+
+async def _store_batch(gateway: Gateway, batch: Batch, state: ScanState, *, sweep: datetime, baseline: bool) -> int:
+    """Index a batch and where the scan is. What changed since the last scan is journalled as observed."""
+    merged = await merge_overflow(gateway, batch.versions)
+    now = gateway.now()
+
+    def commit(tx: Connection) -> int:
+        index.upsert_models(tx, batch.models, now, sweep)
+        observed = index.upsert_versions(tx, merged, now, sweep)
+        if not baseline:
+            for change in observed:
+                journal.append(tx, _observed(change, state), now)
+        scans.set_state(tx, state)
+        return len(observed)
+
+    return await (gateway.store.write_index(commit) if baseline else gateway.store.write(commit))
+
+
+async def _confirm_deletions(gateway: Gateway, adapter: RegistryAdapter, sweep: datetime) -> tuple[int, int]:
+    missing = await gateway.store.read(lambda conn: index.missing_after_sweep(conn, adapter.registry, sweep))
+    if not missing.models and not missing.versions:
+        return 0, 0
+    candidates = len(missing.models) + len(missing.versions)
+    if candidates > max(MAX_DELETES, MAX_DELETES_SHARE * missing.known):
+        return 0, candidates
+    models = [name for name in missing.models if await _is_gone(adapter.get_model(name))]
+    versions = [(m, v) for m, v in missing.versions if m in models or await _is_gone(adapter.get_version(m, v))]
+    now = gateway.now()
+
+    def commit(tx: Connection) -> None:
+        for model, version in versions:
+            journal.append(tx, _deleted(adapter.registry, model, version, sweep), now)
+        for model in models:
+            journal.append(tx, _deleted(adapter.registry, model, None, sweep), now)
+        index.delete_versions(tx, adapter.registry, versions)
+        index.delete_models(tx, adapter.registry, models)
+
+    await gateway.store.write(commit)
+    return len(models) + len(versions), candidates - len(models) - len(versions)
+
+
+async def _is_gone(read: Any) -> bool:
+    try:
+        await read
+    except NotFound:
+        return True
+    return False
+
+
+def _is_stale(state: ScanState | None, now: datetime, max_age: timedelta | None) -> bool:
+    if state is None or state.completed_at is None or state.error is not None:
+        return True
+    return max_age is not None and now - state.completed_at > max_age
+
+
+def _observed(change: Change, state: ScanState) -> Change:
+    return replace(change, actor=OBSERVER, origin=Origin.OBSERVED, not_before=state.completed_at)
+
+
+def _deleted(registry: str, model: str, version: str | None, since: datetime) -> Change:
+    return Change(
+        action="deleted",
+        registry=registry,
+        model=model,
+        version=version,
+        actor=OBSERVER,
+        origin=Origin.OBSERVED,
+        not_before=since,
+    )

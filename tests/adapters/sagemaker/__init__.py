@@ -1,0 +1,1 @@
+"""Tests of the SageMaker adapter and its stand-in."""

@@ -67,7 +67,9 @@ class Client:
         """As LocalClient.show."""
         return self._run(self._client.show(ref))
 
-    def lineage(self, ref: Ref | str, *, upstream: bool = True, downstream: bool = True, depth: int = 10) -> LineageGraph:
+    def lineage(
+        self, ref: Ref | str, *, upstream: bool = True, downstream: bool = True, depth: int = 10
+    ) -> LineageGraph:
         """As LocalClient.lineage."""
         return self._run(self._client.lineage(ref, upstream=upstream, downstream=downstream, depth=depth))
 

@@ -18,7 +18,19 @@ from fedreg.domain.models import ModelDraft, Version
 from fedreg.domain.records import Actor, Intent, IntentKind, IntentState, InventoryQuery, JournalEntry
 from fedreg.domain.refs import Ref
 from fedreg.domain.stages import Approval
-from fedreg.services import audit, catalog, check, copy, downloads, edits, intents, lineage, operations, promotion, refresh
+from fedreg.services import (
+    audit,
+    catalog,
+    check,
+    copy,
+    downloads,
+    edits,
+    intents,
+    lineage,
+    operations,
+    promotion,
+    refresh,
+)
 from fedreg.services.catalog import CapabilityView, Inventory, ModelView, RegistryView, VersionView
 from fedreg.services.check import CheckReport
 from fedreg.services.copy import CopyReport
@@ -113,9 +125,7 @@ class LocalClient:
         limit: int = 1000,
     ) -> list[JournalEntry]:
         """The journal, oldest first."""
-        return await audit.list_audit(
-            self.gateway, since=since, until=until, actor=actor, model=model, limit=limit
-        )
+        return await audit.list_audit(self.gateway, since=since, until=until, actor=actor, model=model, limit=limit)
 
     async def verify_audit(self) -> Verification:
         """Whether the journal's chain is whole."""
@@ -124,7 +134,12 @@ class LocalClient:
     # -- moving --------------------------------------------------------------------------------------------
 
     async def plan_copy(
-        self, source: Ref | str, target: Ref | str, *, allow_lossy: Iterable[str] | None = None, packaging: str | None = None
+        self,
+        source: Ref | str,
+        target: Ref | str,
+        *,
+        allow_lossy: Iterable[str] | None = None,
+        packaging: str | None = None,
     ) -> CopyPlan:
         """What a copy would do; nothing is written."""
         return await plan_copy(
@@ -187,7 +202,9 @@ class LocalClient:
             self.gateway, as_ref(ref), Approval(decision), comment, actor=self.actor, reason=reason
         )
 
-    async def create_model(self, ref: Ref | str, *, description: str | None = None, reason: str | None = None) -> Intent:
+    async def create_model(
+        self, ref: Ref | str, *, description: str | None = None, reason: str | None = None
+    ) -> Intent:
         """Create a model without versions."""
         parsed = as_ref(ref)
         draft = ModelDraft(name=parsed.model, description=description)

@@ -103,7 +103,8 @@ async def list_inventory(
     """A page of the index: a row a version, or a row a model.
 
     A registry never scanned is scanned first; with `refresh` all asked for are; a store that another process
-    owns is read as it is. A registry that is down never fails the answer. Raises NotFound for an unknown registry, InvalidRequest for a bad cursor.
+    owns is read as it is. A registry that is down never fails the answer. Raises NotFound for an unknown
+    registry, InvalidRequest for a bad cursor.
     """
     names = query.registries or tuple(gateway.registries.names())
     for name in names:
@@ -116,10 +117,9 @@ async def list_inventory(
     return Inventory(items=tuple(rows), next_cursor=cursor, partial=_partial(reports))
 
 
-async def list_facets(gateway: Gateway) -> Mapping[str, Any]:
+async def list_facets(gateway: Gateway) -> index.Facets:
     """Counts of the index by registry, stage and approval."""
-    facets: Mapping[str, Any] = await gateway.store.read(index.facets)
-    return facets
+    return await gateway.store.read(index.facets)
 
 
 async def show_model(gateway: Gateway, ref: Ref) -> ModelView:

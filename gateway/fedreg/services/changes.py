@@ -9,18 +9,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
 from fedreg.domain.errors import FedregError, NotFound, PreconditionFailed
-from fedreg.domain.models import Version
+from fedreg.domain.models import Version, VersionId
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Actor, Change, Effect, EffectState, Intent, IntentKind, IntentState
 from fedreg.engine.port import Context
 from fedreg.services import intents as promises
-from fedreg.services.effects import action_of, read_field, write_field
+from fedreg.services.effects import action_of, journal_values, read_field, write_field
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.store import effects, index, intents, journal
@@ -75,15 +76,11 @@ async def run_change(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> An
     if plan is None:
         return None
     try:
-        done = [
-            await ctx.step(
-                f"{number} {planned['field']}",
-                lambda planned=planned: _apply(gateway, intent_id, msgspec.convert(planned, Effect)),
-                retries=3,
-                preemptible=False,
-            )
-            for number, planned in enumerate(plan["effects"])
-        ]
+        done = []
+        for number, planned in enumerate(plan["effects"]):
+            effect = msgspec.convert(planned, Effect)
+            step = partial(_apply, gateway, intent_id, effect)
+            done.append(await ctx.step(f"{number} {effect.field}", step, retries=3, preemptible=False))
     except FedregError as error:
         failure = error
         await ctx.step("fail", lambda: promises.fail(gateway, intent_id, failure))
@@ -118,7 +115,7 @@ async def _apply(gateway: Gateway, intent_id: str, planned: Effect) -> Any:
 
 def _same(live: Any, value: Any) -> bool:
     """Whether a live value is the one meant; for `exists`, a draft means that it shall exist."""
-    return live == (bool(value) if isinstance(live, bool) else value)
+    return bool(live == (bool(value) if isinstance(live, bool) else value))
 
 
 async def _supersede(gateway: Gateway, effect: Effect) -> None:
@@ -161,7 +158,8 @@ async def _record(gateway: Gateway, intent_id: str, effect: Effect, touched: Seq
         if touched:
             index.upsert_versions(tx, touched, now, None)
         if effect.field == "version.exists":
-            index.delete_versions(tx, effect.registry, [(effect.model, effect.version or "")])
+            gone = VersionId(model=effect.model, version=effect.version or "", identity=effect.identity or "")
+            index.delete_versions(tx, effect.registry, [gone])
         elif effect.field == "model.exists" and not effect.after:
             index.delete_models(tx, effect.registry, [effect.model])
 
@@ -169,15 +167,17 @@ async def _record(gateway: Gateway, intent_id: str, effect: Effect, touched: Seq
 
 
 def _change(intent: Intent, effect: Effect) -> Change:
+    before, after = journal_values(effect)
+    moved = effect.after or effect.before if effect.field.startswith("alias:") else None
     return Change(
         action=action_of(effect),
         registry=effect.registry,
         model=effect.model,
-        version=effect.version,
+        version=effect.version or moved,
         identity=effect.identity,
         actor=intent.actor,
-        before={effect.field: effect.before},
-        after={effect.field: effect.after},
+        before=before,
+        after=after,
         reason=intent.reason,
         intent_id=intent.id,
     )

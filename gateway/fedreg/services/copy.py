@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -130,7 +131,7 @@ async def _copy(gateway: Gateway, ctx: Context, steps: CopySteps, intent_id: str
         if "pending" not in version:
             break
         after = version["poll_after"]
-        version = await ctx.step(f"poll {turn}", lambda after=after: steps.poll(state, after), retries=2)
+        version = await ctx.step(f"poll {turn}", partial(steps.poll, state, after), retries=2)
     await ctx.step("verify", lambda: steps.verify(version, sent), retries=2)
     return await ctx.step("record", lambda: steps.record(intent_id, version, sent), preemptible=False)
 

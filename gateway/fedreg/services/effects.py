@@ -38,6 +38,21 @@ def action_of(effect: Effect) -> str:
     return ACTIONS[effect.field]
 
 
+def journal_values(effect: Effect) -> tuple[Any, Any]:
+    """`before` and `after` as the journal tells them, the same way for our changes as for observed ones."""
+    before, after = effect.before, effect.after
+    if effect.field.startswith("alias:"):
+        alias = effect.field.removeprefix("alias:")
+        shown = [None if end is None else {"alias": alias, "version": end} for end in (before, after)]
+        return shown[0], shown[1]
+    if effect.field == "approval":
+        return before["decision"], {"approval": after["decision"], "comment": after.get("comment")}
+    if effect.field.endswith("tags"):
+        keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+        return {key: before.get(key) for key in keys}, {key: after.get(key) for key in keys}
+    return before, after
+
+
 async def read_field(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -> Any:
     """The live value. Raises NotFound where the version (or, but for `model.exists`, the model) is gone."""
     name = effect.field

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from fedreg.domain.capabilities import Capabilities, Limits, check_tags
+from fedreg.domain.capabilities import Capabilities, Limits, Operation, check_tags
 from fedreg.domain.errors import InvalidRequest, LossNotAccepted
 from fedreg.domain.models import Model, ModelDraft, Provenance, Version, VersionDraft
 from fedreg.domain.stages import Approval
@@ -66,12 +66,16 @@ def fit_version(version: Version, target_model: str, capabilities: Capabilities,
         else:
             held["description"] = version.description
             losses.append(_held("description", target))
-    for name, value in (("metrics", metrics), ("params", dict(version.params))):
+    numbers: Mapping[str, Mapping[str, Any]] = {"metrics": metrics, "params": version.params}
+    for name, value in numbers.items():
         if value and name not in capabilities.fields:
-            held[name] = value
+            held[name] = dict(value)
             losses.append(_held(name, target))
-        elif value:
-            draft = replace(draft, **{name: value})
+    draft = replace(
+        draft,
+        metrics={} if "metrics" in held else metrics,
+        params={} if "params" in held else dict(version.params),
+    )
     provenance = _provenance(version)
     if "provenance" in capabilities.fields:
         draft = replace(draft, provenance=provenance)
@@ -147,7 +151,7 @@ def _fit_tags(
     tags: Mapping[str, str], capabilities: Capabilities, target: str
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Tags the target holds and tags it does not, each judged alone, then by count."""
-    if "tags" not in capabilities.fields:
+    if not capabilities.supports(Operation.SET_VERSION_TAGS):
         return {}, dict(tags)
     fits = {key: value for key, value in sorted(tags.items()) if _tag_fits(key, value, capabilities.limits, target)}
     count = capabilities.limits.tags_per_version

@@ -15,14 +15,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fedreg.domain.errors import FedregError, NotFound
-from fedreg.domain.models import Batch
+from fedreg.domain.models import Batch, VersionId
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Actor, Change, Origin, ScanState
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.store import index, journal, scans
 
-OBSERVER = Actor(subject="fedreg:scan", authenticated=False)
 MAX_DELETES = 10
 MAX_DELETES_SHARE = 0.2
 
@@ -105,11 +104,10 @@ async def _store_batch(gateway: Gateway, batch: Batch, state: ScanState, *, swee
     now = gateway.now()
 
     def commit(tx: Connection) -> int:
-        index.upsert_models(tx, batch.models, now, sweep)
-        observed = index.upsert_versions(tx, merged, now, sweep)
+        observed = index.upsert_models(tx, batch.models, now, sweep)
+        observed += index.upsert_versions(tx, merged, now, sweep)
         if not baseline:
-            for change in observed:
-                journal.append(tx, _observed(change, state), now)
+            journal.append_all(tx, observed, now)
         scans.set_state(tx, state)
         return len(observed)
 
@@ -117,21 +115,29 @@ async def _store_batch(gateway: Gateway, batch: Batch, state: ScanState, *, swee
 
 
 async def _confirm_deletions(gateway: Gateway, adapter: RegistryAdapter, sweep: datetime) -> tuple[int, int]:
-    missing = await gateway.store.read(lambda conn: index.missing_after_sweep(conn, adapter.registry, sweep))
+    missing, known = await gateway.store.read(
+        lambda conn: (
+            index.missing_after_sweep(conn, adapter.registry, sweep),
+            index.count_versions(conn, adapter.registry),
+        )
+    )
     if not missing.models and not missing.versions:
         return 0, 0
     candidates = len(missing.models) + len(missing.versions)
-    if candidates > max(MAX_DELETES, MAX_DELETES_SHARE * missing.known):
+    if candidates > max(MAX_DELETES, MAX_DELETES_SHARE * known):
         return 0, candidates
     models = [name for name in missing.models if await _is_gone(adapter.get_model(name))]
-    versions = [(m, v) for m, v in missing.versions if m in models or await _is_gone(adapter.get_version(m, v))]
+    versions = [
+        one
+        for one in missing.versions
+        if one.model in models or await _is_gone(adapter.get_version(one.model, one.version))
+    ]
     now = gateway.now()
 
     def commit(tx: Connection) -> None:
-        for model, version in versions:
-            journal.append(tx, _deleted(adapter.registry, model, version, sweep), now)
-        for model in models:
-            journal.append(tx, _deleted(adapter.registry, model, None, sweep), now)
+        gone = [_deleted(adapter.registry, one.model, one, sweep) for one in versions]
+        gone += [_deleted(adapter.registry, model, None, sweep) for model in models]
+        journal.append_all(tx, gone, now)
         index.delete_versions(tx, adapter.registry, versions)
         index.delete_models(tx, adapter.registry, models)
 
@@ -153,17 +159,14 @@ def _is_stale(state: ScanState | None, now: datetime, max_age: timedelta | None)
     return max_age is not None and now - state.completed_at > max_age
 
 
-def _observed(change: Change, state: ScanState) -> Change:
-    return replace(change, actor=OBSERVER, origin=Origin.OBSERVED, not_before=state.completed_at)
-
-
-def _deleted(registry: str, model: str, version: str | None, since: datetime) -> Change:
+def _deleted(registry: str, model: str, version: VersionId | None, since: datetime) -> Change:
     return Change(
         action="deleted",
         registry=registry,
         model=model,
-        version=version,
-        actor=OBSERVER,
+        version=version.version if version else None,
+        identity=version.identity if version else None,
+        actor=Actor(subject=f"registry:{registry}"),
         origin=Origin.OBSERVED,
         not_before=since,
     )

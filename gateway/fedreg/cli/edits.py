@@ -1,0 +1,104 @@
+"""`fedreg create`, `delete`, `tag`, `alias` and `approval`: one verb each, the reference first."""
+
+from __future__ import annotations
+
+import click
+
+from fedreg.cli.output import format_option, print_item
+from fedreg.cli.session import run_writing
+from fedreg.domain.errors import InvalidRequest
+from fedreg.domain.records import Intent
+from fedreg.domain.refs import Ref
+
+reason_option = click.option("--reason", metavar="T", help="Why; kept in the journal.")
+
+
+@click.command()
+@click.argument("ref")
+@click.option("--description", metavar="TEXT")
+@reason_option
+@format_option
+@click.pass_context
+def create(ctx: click.Context, ref: str, description: str | None, reason: str | None, output: str) -> None:
+    """Create a model without versions."""
+    parsed = Ref.parse(ref)
+    if parsed.selector is not None:
+        raise InvalidRequest(f"'{ref}' names a version", cure="versions are made by `fedreg copy`; name the model only")
+    intent = run_writing(ctx, lambda client: client.create_model(parsed, description=description, reason=reason))
+    _print(intent, f"created {parsed}", output)
+
+
+@click.command()
+@click.argument("ref")
+@reason_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@format_option
+@click.pass_context
+def delete(ctx: click.Context, ref: str, reason: str | None, yes: bool, output: str) -> None:
+    """Delete a version, or a model."""
+    parsed = Ref.parse(ref)
+    if not yes:
+        click.confirm(f"Delete '{parsed}' for good?", abort=True, err=True)
+    intent = run_writing(ctx, lambda client: client.delete(parsed, reason=reason))
+    _print(intent, f"deleted {parsed}", output)
+
+
+@click.command()
+@click.argument("ref")
+@click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--remove", multiple=True, metavar="KEY", help="Take a tag away; may be repeated.")
+@reason_option
+@format_option
+@click.pass_context
+def tag(
+    ctx: click.Context, ref: str, pairs: tuple[str, ...], remove: tuple[str, ...], reason: str | None, output: str
+) -> None:
+    """Set and remove tags of a version, or of a model. Others stay."""
+    parsed = Ref.parse(ref)
+    tags = dict(_pair(text) for text in pairs)
+    if not tags and not remove:
+        raise InvalidRequest("no tag is given", cure="write KEY=VALUE, or --remove KEY")
+    intent = run_writing(ctx, lambda client: client.set_tags(parsed, tags, remove=remove, reason=reason))
+    _print(intent, f"tagged {parsed}", output)
+
+
+@click.command()
+@click.argument("ref")
+@click.argument("alias")
+@click.option("--delete", "deleting", is_flag=True, help="Take the alias away; REF names the model.")
+@reason_option
+@format_option
+@click.pass_context
+def alias(ctx: click.Context, ref: str, alias: str, deleting: bool, reason: str | None, output: str) -> None:
+    """Point ALIAS at the version REF, moving it where it is set."""
+    parsed = Ref.parse(ref)
+    if deleting:
+        intent = run_writing(ctx, lambda client: client.delete_alias(parsed, alias, reason=reason))
+    else:
+        intent = run_writing(ctx, lambda client: client.set_alias(parsed, alias, reason=reason))
+    _print(intent, f"alias {alias} {'removed from' if deleting else 'set on'} {parsed}", output)
+
+
+@click.command()
+@click.argument("ref")
+@click.argument("decision", type=click.Choice(["pending", "approved", "rejected", "none"]))
+@click.option("--comment", metavar="TEXT", help="Kept with the decision at the registry.")
+@reason_option
+@format_option
+@click.pass_context
+def approval(ctx: click.Context, ref: str, decision: str, comment: str | None, reason: str | None, output: str) -> None:
+    """Record a decision on a version. In many companies `approved` starts deployments."""
+    parsed = Ref.parse(ref)
+    intent = run_writing(ctx, lambda client: client.set_approval(parsed, decision, comment=comment, reason=reason))
+    _print(intent, f"{decision}: {parsed}", output)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise InvalidRequest(f"tag {text!r} is no pair", cure="write it as KEY=VALUE")
+    return key, value
+
+
+def _print(intent: Intent, text: str, output: str) -> None:
+    print_item(intent, {"done": text, "operation": intent.id}, output, name=intent.id)

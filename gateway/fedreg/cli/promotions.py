@@ -1,0 +1,40 @@
+"""`fedreg promote`."""
+
+from __future__ import annotations
+
+import click
+
+from fedreg.cli.output import format_option, note, print_item
+from fedreg.cli.session import run_reading, run_writing
+from fedreg.domain.refs import Ref
+from fedreg.services.promotion import PromotionReport
+
+
+@click.command()
+@click.argument("ref")
+@click.option("--to", "stage", required=True, metavar="STAGE", help="none, staging, production, archived or custom.")
+@click.option("--reason", metavar="T", help="Why; kept in the journal.")
+@click.option("--expected", metavar="STAGE", help="Refuse where the version's stage is another one by now.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen, and change nothing.")
+@format_option
+@click.pass_context
+def promote(
+    ctx: click.Context, ref: str, stage: str, reason: str | None, expected: str | None, dry_run: bool, output: str
+) -> None:
+    """Give a version a stage, and wait until it holds at the registry."""
+    parsed = Ref.parse(ref)
+    run = run_reading if dry_run else run_writing
+    report: PromotionReport = run(
+        ctx, lambda client: client.promote(parsed, stage, reason=reason, expected=expected, dry_run=dry_run)
+    )
+    fields = {
+        "version": report.ref,
+        "stage": f"{report.stage_before} -> {report.stage}",
+        "held by": report.held_by,
+        "changed": "not yet (dry run)" if dry_run else report.changed,
+        "was held by": report.holders_before,
+        "operation": report.operation,
+    }
+    print_item(report, fields, output, name=report.ref)
+    if report.shared_with:
+        note(f"{report.stage} is held by other versions too: {', '.join(report.shared_with)}")

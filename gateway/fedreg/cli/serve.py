@@ -1,0 +1,22 @@
+"""`fedreg serve`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from fedreg.cli.output import note
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", help="Default: server.host of the configuration, else 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Default: server.port, else 8080; 0 picks a free one.")
+@click.pass_context
+def serve(ctx: click.Context, host: str | None, port: int | None) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C. Without auth.tokens it listens on loopback only."""
+    from fedreg.bootstrap import serve_gateway
+    from fedreg.settings import find_config, load_settings
+
+    settings = load_settings(find_config(ctx.find_root().obj["config"]))
+    asyncio.run(serve_gateway(settings, host=host, port=port, ready=lambda url: note(f"listening {url}")))

@@ -1,0 +1,1 @@
+"""A sandbox of registries on loopback: a real MLflow server, stand-ins, and S3 by moto. Runs no commands itself."""

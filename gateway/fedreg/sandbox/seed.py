@@ -12,8 +12,8 @@ import mlflow
 import numpy as np
 from mlflow.models import infer_signature
 from sklearn.datasets import make_classification, make_regression
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
 
 ROWS = 400
 
@@ -24,15 +24,15 @@ def main() -> None:
     client = mlflow.MlflowClient()
     mlflow.set_experiment("training")
     features, target = make_classification(n_samples=ROWS, n_features=8, random_state=7)
-    for trees in (10, 40):
-        model = RandomForestClassifier(n_estimators=trees, max_depth=5, random_state=7).fit(features, target)
-        _register("churn", model, features, {"trees": trees, "depth": 5}, {"accuracy": model.score(features, target)})
+    for strength in (0.001, 1.0):
+        model = LogisticRegression(C=strength).fit(features, target)
+        _register("churn", model, features, {"c": strength}, {"accuracy": model.score(features, target)})
     client.update_registered_model("churn", "Who is about to leave, monthly.")
-    client.update_model_version("churn", "2", "More trees, trained on the data of Q3.")
+    client.update_model_version("churn", "2", "Less regularised, trained on the data of Q3.")
     client.set_model_version_tag("churn", "2", "team", "growth")
     client.set_registered_model_alias("churn", "challenger", "2")
-    linear = LogisticRegression(max_iter=500).fit(features, target)
-    _register("fraud.detector_eu", linear, features, {"c": 1.0}, {"accuracy": linear.score(features, target)})
+    bayes = GaussianNB().fit(features, target)
+    _register("fraud.detector_eu", bayes, features, {"smoothing": 1e-9}, {"accuracy": bayes.score(features, target)})
     _register_pricing()
     print("registered churn v1 and v2, fraud.detector_eu v1 (MLflow) and pricing v1 (SageMaker)")  # noqa: T201
 

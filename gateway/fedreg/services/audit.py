@@ -10,20 +10,31 @@ from fedreg.domain.refs import Ref, SelectorKind
 from fedreg.services.gateway import Gateway
 from fedreg.services.selectors import resolve
 from fedreg.store import journal
-from fedreg.store.journal import Verification
+from fedreg.store.journal import Verification as Verification
 
 
-async def list_history(gateway: Gateway, ref: Ref, *, limit: int = 1000) -> list[JournalEntry]:
+async def list_history(
+    gateway: Gateway, ref: Ref, *, limit: int = 1000, after_sequence: int | None = None
+) -> list[JournalEntry]:
     """What happened to a version (by identity) or to a model and its versions, oldest first."""
     gateway.registries.manifest(ref.registry)
     if ref.selector is None:
         entries: list[JournalEntry] = await gateway.store.read(
-            lambda conn: journal.list_entries(conn, registry=ref.registry, model=ref.model, limit=limit)
+            lambda conn: journal.list_entries(
+                conn, registry=ref.registry, model=ref.model, after_sequence=after_sequence, limit=limit
+            )
         )
         return entries
     version, identity = await _pin(gateway, ref)
     found: list[JournalEntry] = await gateway.store.read(
-        lambda conn: journal.list_entries(conn, registry=ref.registry, model=ref.model, version=version, limit=limit)
+        lambda conn: journal.list_entries(
+            conn,
+            registry=ref.registry,
+            model=ref.model,
+            version=version,
+            after_sequence=after_sequence,
+            limit=limit,
+        )
     )
     return [e for e in found if identity is None or e.change.identity in (None, identity)]
 

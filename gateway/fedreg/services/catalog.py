@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from fedreg.services.pages import walk_versions
 from fedreg.services.refresh import RefreshReport, refresh_all, refresh_stale
 from fedreg.services.selectors import resolve
 from fedreg.store import index, scans
+from fedreg.store.index import Facets as Facets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +118,9 @@ async def list_inventory(
     return Inventory(items=tuple(rows), next_cursor=cursor, partial=_partial(reports))
 
 
-async def list_facets(gateway: Gateway) -> index.Facets:
-    """Counts of the index by registry, stage and approval."""
-    return await gateway.store.read(index.facets)
+async def list_facets(gateway: Gateway, registries: Collection[str] = ()) -> Facets:
+    """Counts of the index by registry, stage and approval; of all registries where none is named."""
+    return await gateway.store.read(lambda conn: index.facets(conn, registries))
 
 
 async def show_model(gateway: Gateway, ref: Ref) -> ModelView:

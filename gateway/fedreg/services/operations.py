@@ -34,11 +34,16 @@ class OperationView:
 
 
 async def list_operations(
-    gateway: Gateway, *, kinds: tuple[IntentKind, ...] = (), states: tuple[IntentState, ...] = (), limit: int = 100
+    gateway: Gateway,
+    *,
+    kinds: tuple[IntentKind, ...] = (),
+    states: tuple[IntentState, ...] = (),
+    limit: int = 100,
+    cursor: str | None = None,
 ) -> list[OperationView]:
-    """Operations, newest first."""
+    """Operations, newest first. `cursor` is the id of the last one seen; NotFound for one that is none."""
     found: list[Intent] = await gateway.store.read(
-        lambda conn: intents.list_intents(conn, kinds=kinds, states=states, limit=limit)
+        lambda conn: intents.list_intents(conn, kinds=kinds, states=states, limit=limit, cursor=cursor)
     )
     return [await view_operation(gateway, intent) for intent in found]
 

@@ -1,0 +1,146 @@
+"""The sections of a configuration, as dataclasses. Sizes in bytes, times in seconds."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from fedreg.domain.errors import ConfigError
+from fedreg.domain.stages import DEFAULT_ORDER, NONE, parse_stage
+from fedreg.registries.policy import RegistryEntry
+from fedreg.settings.links import LinkSettings
+from fedreg.settings.redaction import mask_url, redact
+
+DEFAULT_STORE = "sqlite:///fedreg.db"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Role(StrEnum):
+    """What a caller may do: read; write; decide on gates; all, the audit and other people's operations included."""
+
+    READER = "reader"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """`url`: `sqlite:///FILE`, relative to the configuration file, or `postgresql://…`. May hold a password."""
+
+    url: str = DEFAULT_STORE
+
+    def __repr__(self) -> str:
+        return f"StoreSettings(url={mask_url(self.url)!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings:
+    """A caller. `sha256` is the hex digest of its token; `registries` limits what it sees, None means all."""
+
+    subject: str
+    sha256: str = field(repr=False)
+    roles: tuple[Role, ...]
+    registries: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.subject:
+            raise ConfigError("subject is empty", cure="say who holds this token")
+        if not _SHA256.fullmatch(self.sha256):
+            raise ConfigError(
+                "sha256 is not 64 characters of 0-9 and a-f",
+                cure="give the digest, not the token: printf %s TOKEN | sha256sum",
+            )
+        if not self.roles:
+            raise ConfigError("roles is empty", cure=f"give some of {', '.join(Role)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """Callers of the HTTP API. Without any the gateway binds loopback only."""
+
+    tokens: tuple[TokenSettings, ...] = ()
+
+    def __post_init__(self) -> None:
+        digests = [token.sha256 for token in self.tokens]
+        twice = [token.subject for token in self.tokens if digests.count(token.sha256) > 1]
+        if twice:
+            raise ConfigError(
+                f"tokens: {' and '.join(twice)} share one sha256", cure="give each caller a token of its own"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Where the gateway listens. `max_body` bounds a request's body, `shutdown_timeout` the wait for open requests."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    max_body: int = 1 << 20
+    shutdown_timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"port {self.port} is no port", cure="give 1 to 65535, or 0 for a free one")
+        if self.max_body < 1 or self.shutdown_timeout < 0:
+            raise ConfigError("max_body and shutdown_timeout can't be negative", cure="leave them out for the defaults")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sections:
+    """The top of the file. `registries` are bound one by one: their keys depend on their kind."""
+
+    store: StoreSettings = field(default_factory=StoreSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    registries: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, LinkSettings] = field(default_factory=dict)
+    server: ServerSettings = field(default_factory=ServerSettings)
+    stage_order: tuple[str, ...] = DEFAULT_ORDER
+
+    def __post_init__(self) -> None:
+        for stage in self.stage_order:
+            if parse_stage(stage) == NONE or self.stage_order.count(stage) > 1:
+                raise ConfigError(f"stage_order: {stage!r} has no place here, or two", cure="name each stage once")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A whole configuration: paths absolute, placeholders filled, everything validated."""
+
+    file: Path
+    store: StoreSettings
+    auth: AuthSettings
+    registries: Mapping[str, RegistryEntry]
+    links: Mapping[str, LinkSettings]
+    server: ServerSettings
+    stage_order: tuple[str, ...]
+
+    def redacted(self) -> dict[str, Any]:
+        """The configuration in its own shape as JSON values, secrets masked."""
+        shown: dict[str, Any] = redact(self)
+        for name, entry in shown["registries"].items():
+            shown["registries"][name] = {"kind": entry["kind"], **entry["options"], "calls": entry["calls"]}
+        return shown
+
+
+def check_exposure(auth: AuthSettings, host: str) -> None:
+    """ConfigError for an address beyond loopback while nobody has to say who they are."""
+    if auth.tokens or is_loopback(host):
+        return
+    raise ConfigError(
+        f"server.host {host!r} can be reached by others, and auth.tokens is empty",
+        cure="add auth.tokens, or listen on 127.0.0.1",
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own. A name other than localhost is not taken for it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
+
 from fedreg.bootstrap import open_gateway
 from fedreg.domain.models import FileSource, ModelDraft, Provenance, Version, VersionDraft
 from fedreg.domain.records import Actor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fedreg.domain.errors import InvalidRequest, NotFound
 from fedreg.domain.models import VersionStatus
 from fedreg.domain.refs import Ref

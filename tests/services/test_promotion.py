@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fedreg.domain.errors import InvalidRequest, NotFound, PreconditionFailed
 from fedreg.domain.records import InventoryQuery
 from fedreg.domain.refs import Ref
@@ -34,7 +35,9 @@ async def test_an_exclusive_stage_moves_and_the_index_follows(two: Gateway) -> N
     assert (report.holders_before, report.shared_with, report.changed) == (("1",), (), True)
     assert await stages(two) == {"1": "none", "2": "production"}
     history = await audit.list_history(two, TWO)
-    assert [(e.change.action, e.change.before, e.change.after) for e in history] == [("stage_set", "none", "production")]
+    assert [(e.change.action, e.change.before, e.change.after) for e in history] == [
+        ("stage_set", "none", "production")
+    ]
     page = await catalog.list_inventory(two, InventoryQuery(stage="production"), versions=True)
     assert [(row.set_by, row.stage_since_basis) for row in page.items] == [("tester", "journal")]
 

@@ -80,7 +80,7 @@ def _subject(entry: JournalEntry) -> str:
 
 def _state(value: object) -> object:
     if isinstance(value, dict):
-        return {key: item for key, item in value.items() if item is not None}
+        return {key: item for key, item in value.items() if item is not None and key != "source_identity"}
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import urllib.request
@@ -20,7 +21,12 @@ from fedreg.sandbox.processes import ServerProcess, answers, free_port, start_se
 BUCKET = "models-eu"
 REGION = "eu-west-1"
 NEEDED = ("mlflow", "sklearn", "moto", "flask", "boto3")
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "PYTHONWARNINGS": "ignore"}
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "DO_NOT_TRACK": "true",
+    "PYTHONWARNINGS": "ignore",
+}
 # What boto3 and the S3 client of a sandbox sign with: there is nothing to protect, and no real key may be used.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "sandbox",
@@ -106,8 +112,6 @@ def seed(sandbox: Sandbox) -> str:
 
 def run_module(module: str, sandbox: Sandbox, *arguments: str) -> str:
     """Run a module of the sandbox with the vendors' SDKs pointed at it. RegistryUnavailable where it fails."""
-    import os
-
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         env={**os.environ, **sandbox.env},

@@ -105,7 +105,8 @@ async def write_field(gateway: Gateway, adapter: RegistryAdapter, effect: Effect
     elif name == "model.description":
         await adapter.update_model(model, description=effect.after)
     elif name == "model.exists":
-        draft = ModelDraft(name=model, **(effect.after or {}))
+        fields = effect.after if isinstance(effect.after, Mapping) else {}  # True: a model without any
+        draft = ModelDraft(name=model, **fields)
         await (adapter.create_model(draft) if effect.after else adapter.delete_model(model))
     elif name == "version.exists":
         await adapter.delete_version(model, version)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
+from fedreg.domain.errors import FedregError
 from fedreg.engine.port import Context, Engine
 from fedreg.registries.federation import Federation
 from fedreg.registries.metrics import CallMetrics
 from fedreg.services.changes import run_change
 from fedreg.services.copy import run_copy
 from fedreg.services.gateway import Gateway
+from fedreg.services.intents import reconcile
 from fedreg.settings import Settings
 from fedreg.store.database import Store
 
 SQLITE = "sqlite:///"
+RECONCILE_SECONDS = 60.0
+log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -42,6 +51,44 @@ async def open_gateway(
         )
         stack.push_async_callback(gateway.close_engine)
         yield gateway
+
+
+async def serve_gateway(
+    settings: Settings, *, host: str | None = None, port: int | None = None, ready: Callable[[str], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT, then stop in order; what was promised goes on at the next start.
+
+    `ready` is called with the URL when requests are taken. Raises ConfigError, StoreBusy.
+    """
+    from fedreg.api.app import create_app
+    from fedreg.api.logs import configure_logging
+    from fedreg.api.server import open_server
+
+    configure_logging()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stop.set)
+    collector = CollectorRegistry()
+    async with open_gateway(settings, metrics=CallMetrics(collector)) as gateway:
+        await gateway.launched_engine()
+        app = create_app(gateway, settings, collector=collector)
+        async with open_server(app, settings, host=host, port=port) as url:
+            await gateway.store.set_address(url)
+            reconciling = asyncio.create_task(_reconcile_for_ever(gateway))
+            ready(url)
+            await stop.wait()
+            reconciling.cancel()
+
+
+async def _reconcile_for_ever(gateway: Gateway) -> None:
+    """Start what was promised and has no workflow: at once, and again in case a start got lost."""
+    while True:
+        try:
+            await reconcile(gateway)
+        except FedregError as error:
+            log.warning("unfinished operations could not be started: %s", error)
+        await asyncio.sleep(RECONCILE_SECONDS)
 
 
 def _make_engine(url: str, gateway: Gateway) -> Engine:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from fedreg import aio
@@ -48,7 +49,7 @@ def _watch_steps(log: str, kind: str, number: int) -> None:
             return result
 
         result = await run(reservation, name, within, *rest)
-        with open(log, "a") as lines:
+        with Path(log).open("a") as lines:
             lines.write(f"{name}\n")
         if kind == "after" and mine == number:
             _die()

@@ -118,7 +118,7 @@ async def _copy(gateway: Gateway, ctx: Context, steps: CopySteps, intent_id: str
         concurrency=steps.parallel,
         retries=3,
     )
-    await ctx.step("check source", steps.check_source, retries=2)
+    await ctx.step("check source", lambda: steps.check_source(sent), retries=2)
     await ctx.step("put manifest", lambda: steps.put_manifest(state, sent), retries=3)
     if steps.reads_back:
         await ctx.step_many(

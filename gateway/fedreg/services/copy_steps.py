@@ -19,6 +19,7 @@ from fedreg.services.copy_plan import CopyPlan
 from fedreg.services.copy_record import record_copy
 from fedreg.services.gateway import Gateway
 from fedreg.services.transfer import HashedSource, expect_same, hash_stream
+from fedreg.store import digests
 
 Step = Callable[[], Awaitable[Any]]
 
@@ -84,8 +85,11 @@ class CopySteps:
 
         return step
 
-    async def check_source(self) -> None:
-        """Conflict where the source's name and number mean another version by now."""
+    async def check_source(self, sent: Sequence[Mapping[str, Any]]) -> None:
+        """Conflict where the source's name and number mean another version by now.
+
+        IntegrityError where the gateway read this version before and it had other bytes then.
+        """
         source = await self.gateway.registries.get(self.plan.source_registry)
         pinned = self.plan.source
         live = await source.get_version(pinned.model, pinned.version)
@@ -94,6 +98,15 @@ class CopySteps:
                 f"source '{self.plan.source_ref}' was replaced while it was copied",
                 registry=self.plan.source_registry,
                 cure="run the copy again: it pins the version that is there now",
+            )
+        known = await self.gateway.store.read(
+            lambda conn: digests.get_manifest(conn, self.plan.source_registry, pinned.identity)
+        )
+        if known is not None and known != self._manifest(sent):
+            raise IntegrityError(
+                f"source '{self.plan.source_ref}' gave other bytes than when it was read before",
+                registry=self.plan.source_registry,
+                cure="nothing was registered; run the copy again, and look at the source if it happens twice",
             )
 
     async def put_manifest(self, state: Any, sent: Sequence[Mapping[str, Any]]) -> None:

@@ -1,0 +1,140 @@
+"""Every command of the first cut: its output, its formats, its exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fedreg.cli.main import COMMANDS
+from fedreg.cli.main import fedreg as root
+
+from .conftest import Outcome
+
+Command = Callable[..., Outcome]
+
+
+def test_the_main_job(fedreg: Command, churn: str, tmp_path: Path) -> None:
+    assert fedreg("promote", f"{churn}@version:2", "--to", "production", "--reason", "Q3").code == 0
+    copied = fedreg("copy", f"{churn}@stage:production", "right:churn")
+    assert copied.code == 0 and "right:churn@version:1" in copied.out and "read at both ends" in copied.out
+    again = fedreg("copy", f"{churn}@version:2", "right:churn")
+    assert again.code == 0 and "there already" in again.out
+    assert fedreg("approval", "right:churn@version:1", "approved", "--comment", "fine").code == 0
+    assert fedreg("promote", "right:churn@version:1", "--to", "production").code == 0
+    checked = fedreg("check", f"{churn}@version:2", "right:churn@version:1", "--download")
+    assert checked.code == 0 and "=  model.bin" in checked.out
+    shown = fedreg("show", "right:churn@version:1")
+    assert "approved" in shown.out and "model.bin" in shown.out
+    assert "copied from: version left:churn@version:2" in fedreg("lineage", "right:churn@version:1").out
+    history = fedreg("history", "right:churn@version:1", "-o", "json")
+    assert [entry["change"]["action"] for entry in json.loads(history.out)] == ["copied", "approval_set", "stage_set"]
+    assert fedreg("audit", "--verify").out.startswith("journal  whole")
+    down = fedreg("download", "right:churn@version:1", str(tmp_path / "out"))
+    assert down.code == 0 and (tmp_path / "out" / "model.bin").read_bytes() == b"second"
+    inventory = fedreg("inventory", "--versions", "--stage", "production", "-o", "name")
+    assert inventory.out.split() == ["left:churn@version:2", "right:churn@version:1"]
+
+
+def test_every_format_shows_the_same_rows(fedreg: Command, churn: str) -> None:
+    rows = json.loads(fedreg("inventory", "--versions", "--json").out)
+    assert [(row["model"], row["version"]) for row in rows] == [("churn", "1"), ("churn", "2")]
+    lines = fedreg("inventory", "--versions", "-o", "ndjson").out.splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    table = list(csv.DictReader(io.StringIO(fedreg("inventory", "--versions", "-o", "csv").out)))
+    assert [row["version"] for row in table] == ["1", "2"]
+    assert fedreg("inventory", "-o", "name").out == "left:churn@version:2\n"
+    assert "OBSERVED" in fedreg("inventory", "-o", "wide").out
+
+
+def test_differences_are_exit_code_4(fedreg: Command, churn: str) -> None:
+    checked = fedreg("check", f"{churn}@1", f"{churn}@2", "--download")
+    assert checked.code == 4 and "*  model.bin" in checked.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["show", "left:churn@9"], 3, "not_found"),
+        (["show", "nowhere:churn"], 3, "nowhere"),
+        (["show", "churn"], 2, "has no model"),
+        (["copy", "left:churn", "right:churn"], 2, "add a selector"),
+        (["promote", "left:churn@1", "--to", "No Stage"], 2, "is no stage"),
+        (["promote", "left:churn@1", "--to", "production", "--expected", "staging"], 1, "precondition_failed"),
+        (["alias", "left:churn@1", "Bad Alias"], 2, "Bad Alias"),
+        (["tag", "left:churn@1", "novalue"], 2, "novalue"),
+        (["inventory", "--max-age", "soon"], 2, "soon"),
+        (["inventory", "--registry", "middle"], 3, "middle"),
+        (["audit", "--since", "yesterday"], 2, "yesterday"),
+        (["operations", "show", "nope"], 3, "nope"),
+        (["nonsense"], 2, "nonsense"),
+        (["promote", "left:churn@1"], 2, "--to"),
+    ],
+)
+def test_mistakes_are_named(fedreg: Command, churn: str, arguments: list[str], code: int, words: str) -> None:
+    outcome = fedreg(*arguments)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert words in outcome.err and "Traceback" not in outcome.err
+
+
+def test_a_registry_that_is_down_makes_the_inventory_partial(fedreg: Command, churn: str, config: Path) -> None:
+    config.write_text(
+        config.read_text() + "  down: {kind: mlflow, url: 'http://127.0.0.1:9', calls: {max_attempts: 1}}\n"
+    )
+    outcome = fedreg("inventory", "-o", "name")
+    assert (outcome.code, outcome.out) == (4, "left:churn@version:2\n")
+    assert "partial: down:" in outcome.err
+    assert fedreg("registries").code == 4
+
+
+def test_config_may_stand_after_the_command(config: Path, churn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from fedreg.cli.main import run
+
+    assert run(["inventory", "-o", "name", "--config", str(config)]) == 0
+    assert capsys.readouterr().out == "left:churn@version:2\n"
+
+
+def test_every_listed_command_is_there_and_says_what_it_does() -> None:
+    context = root.make_context("fedreg", [], resilient_parsing=True)
+    for name in COMMANDS:
+        command = root.get_command(context, name)
+        assert command is not None and command.help, name
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from fedreg.cli.main import run; run(['--help']);"
+        "print([m for m in ('aiohttp','sqlalchemy','dbos','rich','boto3','mlflow','msgspec') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_second_process_reads_beside_the_owner_and_does_not_write(fedreg: Command, churn: str, config: Path) -> None:
+    import asyncio
+
+    from fedreg.client.local import open_local
+
+    assert fedreg("inventory").code == 0
+
+    async def beside() -> tuple[Outcome, Outcome]:
+        async with open_local(config):
+            reading = await asyncio.to_thread(_process, config, "inventory", "-o", "name")
+            writing = await asyncio.to_thread(_process, config, "promote", "left:churn@1", "--to", "staging")
+            return reading, writing
+
+    reading, writing = asyncio.run(beside())
+    assert (reading.code, reading.out) == (0, "left:churn@version:2\n")
+    assert writing.code == 5 and "store_busy" in writing.err
+
+
+def _process(config: Path, *arguments: str) -> Outcome:
+    command = [sys.executable, "-m", "fedreg.cli.main", "--config", str(config), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Outcome(done.returncode, done.stdout, done.stderr)

@@ -149,8 +149,20 @@ class Capabilities:
         return self.stages.get(stage, None if stage == NONE else self.custom_stages)
 
     def without(self, *operations: Operation) -> Capabilities:
-        """The same, narrowed: `open()` uses it."""
-        return replace(self, operations=self.operations - set(operations))
+        """The same without these operations and what details them: `open()` narrows so."""
+        kept = self.operations - set(operations)
+        editable = {"model.description": Operation.UPDATE_MODEL, "version.description": Operation.UPDATE_VERSION}
+        holds_stages = Operation.SET_STAGE in kept
+        return replace(
+            self,
+            operations=kept,
+            stages=self.stages if holds_stages else {},
+            custom_stages=self.custom_stages if holds_stages else None,
+            approvals=self.approvals if Operation.SET_APPROVAL in kept else frozenset(),
+            upload=self.upload if Operation.UPLOAD in kept else None,
+            incremental=self.incremental if Operation.SCAN_INCREMENTAL in kept else frozenset(),
+            editable=frozenset(name for name in self.editable if editable.get(name) in kept),
+        )
 
 
 def unsupported(operation: Operation, *, registry: str) -> Unsupported:

@@ -1,6 +1,7 @@
 """The manifest of a version's payload and its digest.
 
-The digest is sha256 over the lines `sha256  size  path\\n`, sorted by path bytes. The payload leaves out files
+The digest is sha256 over the lines `sha256  size  path\\n`, sorted by path bytes; a line feed in a path is written
+as `\\n`, so that no path can look like two lines (a backslash is in none). The payload leaves out files
 that the registry adds by itself (declared in its capabilities) and `.fedreg/manifest.json`, which a copy
 writes last. For an archive the payload is its members.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +22,7 @@ from fedreg.domain.errors import IntegrityError, InvalidRequest
 
 MANIFEST_PATH = ".fedreg/manifest.json"
 _MAX_PATH_BYTES = 4096
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Basis(StrEnum):
@@ -76,7 +79,7 @@ class Manifest:
         """The payload's digest, resting on `basis`."""
         whole = hashlib.sha256()
         for entry in self.entries:
-            line = f"{entry.sha256}  {entry.size}  {entry.path}\n"
+            line = "{}  {}  {}\n".format(entry.sha256, entry.size, entry.path.replace("\n", "\\n"))
             whole.update(line.encode("utf-8", "surrogatepass"))
         return Digest(f"sha256:{whole.hexdigest()}", basis)
 
@@ -84,17 +87,31 @@ class Manifest:
         """The content of `.fedreg/manifest.json`: source, key, digest, files. Deterministic."""
         files = [{"path": e.path, "size": e.size, "sha256": e.sha256} for e in self.entries]
         content = {"fedreg": 1, "source": source, "key": key, "digest": self.digest().value, "files": files}
-        return json.dumps({**content, **(extra or {})}, sort_keys=True, indent=1).encode() + b"\n"
+        return json.dumps({**(extra or {}), **content}, sort_keys=True, indent=1).encode() + b"\n"
 
 
 def read_manifest(data: bytes) -> Manifest:
-    """The manifest in a `.fedreg/manifest.json`. Raises IntegrityError for anything malformed."""
+    """The manifest in a `.fedreg/manifest.json`. Raises IntegrityError for anything malformed.
+
+    Its digest must be that of its files: a file that was edited, or cut and mended, does not pass.
+    """
     try:
-        files = json.loads(data)["files"]
-        entries = [ManifestEntry(str(f["path"]), int(f["size"]), str(f["sha256"])) for f in files]
-    except (ValueError, KeyError, TypeError) as error:
+        content = json.loads(data)
+        manifest = Manifest.of(_read_entry(file) for file in content["files"])
+        claimed = content["digest"]
+    except (ValueError, KeyError, TypeError, RecursionError, InvalidRequest) as error:
         raise IntegrityError(f"{MANIFEST_PATH} is not a manifest: {error}") from error
-    return Manifest.of(entries)
+    if claimed != manifest.digest().value:
+        raise IntegrityError(f"{MANIFEST_PATH}: its digest {claimed!r} is not that of its files")
+    return manifest
+
+
+def _read_entry(file: Any) -> ManifestEntry:
+    path, size, sha256 = file["path"], file["size"], file["sha256"]
+    sound = isinstance(path, str) and type(size) is int and size >= 0 and isinstance(sha256, str)
+    if not sound or not _SHA256.fullmatch(sha256):
+        raise ValueError(f"file {path!r} has a malformed size or sha256")
+    return ManifestEntry(path, size, sha256)
 
 
 def is_payload(path: str, registry_files: Iterable[str] = ()) -> bool:

@@ -44,7 +44,7 @@ class NameCodec:
         if not name:
             raise InvalidRequest("name '' is empty", cure="give a name of at least one character")
         native = name.removeprefix(NATIVE_PREFIX)
-        if native != name and native and self._is_foreign(native):
+        if native != name and native and self._could_be(native) and self._is_foreign(native):
             return native
         return self._encode_plain(name)
 
@@ -62,6 +62,10 @@ class NameCodec:
     def is_hashed(self, native: str) -> bool:
         """Whether the spelling ends in a hash, so that the original has to be stored with it."""
         return re.search(f"{re.escape(self.mark)}h[{_HASH_DIGITS}]{{{_HASH_LENGTH}}}$", native) is not None
+
+    def _could_be(self, native: str) -> bool:
+        """Whether the registry could hold the spelling at all: nothing else is ever sent to it raw."""
+        return len(native) <= self.max_length and (self.allowed is None or self.allowed >= set(native))
 
     def _is_foreign(self, native: str) -> bool:
         """Whether no plain name can be read out of the spelling."""

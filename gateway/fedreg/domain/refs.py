@@ -26,6 +26,9 @@ class SelectorKind(StrEnum):
     ANY = "any"
 
 
+NAMED_KINDS = (SelectorKind.VERSION, SelectorKind.ALIAS, SelectorKind.STAGE)
+
+
 @dataclass(frozen=True, slots=True)
 class Selector:
     """One way to point at a version of a model."""
@@ -35,7 +38,10 @@ class Selector:
 
     def __str__(self) -> str:
         text = _escape(self.value)
-        return text if self.kind is SelectorKind.ANY else f"{self.kind}:{text}"
+        if self.kind is not SelectorKind.ANY:
+            return f"{self.kind}:{text}"
+        kind, colon, value = text.partition(":")
+        return f"{kind}%3A{value}" if colon and kind in NAMED_KINDS else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class Ref:
 def parse_selector(text: str) -> Selector:
     """Read `version:3`, `alias:champion`, `stage:production` or a bare value."""
     kind, colon, value = text.partition(":")
-    if colon and kind in (SelectorKind.VERSION, SelectorKind.ALIAS, SelectorKind.STAGE):
+    if colon and kind in NAMED_KINDS:
         if not value:
             raise InvalidRequest(f"selector {text!r} has no value", cure=f"write {FORM}")
         return Selector(SelectorKind(kind), _unescape(value))
@@ -89,4 +95,9 @@ def _escape_char(char: str) -> str:
 
 
 def _unescape(text: str) -> str:
-    return unquote(text, errors="strict") if "%" in text else text
+    try:
+        return unquote(text, errors="strict") if "%" in text else text
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"{text!r} has percent escapes that are not UTF-8", cure="write a literal '%' as '%25'"
+        ) from error

@@ -80,10 +80,22 @@ class StageMap:
             )
         for stage in self.to_native_words:
             parse_stage(stage)
+        taken = [stage for stage in (NONE, *DEFAULT_ORDER) if stage in natives and stage not in self.to_native_words]
+        if taken:
+            raise ConfigError(
+                f"stages.map: native word {taken[0]!r} is the word of stage {taken[0]!r} too",
+                cure=f"give stage {taken[0]!r} another native word, or the other stage",
+            )
 
     def to_native(self, stage: str) -> str:
-        """The registry's word for a stage."""
-        return self.to_native_words.get(stage, stage)
+        """The registry's word for a stage. InvalidRequest for a custom stage whose word another stage has here."""
+        word = self.to_native_words.get(stage, stage)
+        if stage not in self.to_native_words and word in self.to_native_words.values():
+            raise InvalidRequest(
+                f"stage {stage!r}: this registry's word {stage!r} stands for stage {self.to_stage(stage)!r}",
+                cure=f"use stage {self.to_stage(stage)!r}, or change stages.map",
+            )
+        return word
 
     def to_stage(self, native: str) -> str | None:
         """The stage of a registry's word; None for a word that is no stage of ours (kept as native)."""
@@ -104,12 +116,12 @@ class StageOptions:
 
 
 def highest_stage(stages: Iterable[str], order: tuple[str, ...] = DEFAULT_ORDER) -> str:
-    """The stage that counts where a version has several: first in `order`, then custom ones by name."""
+    """The stage that counts where a version has several: first in `order`; custom ones by name, ahead of archived."""
     found = sorted(set(stages) - {NONE}, key=lambda stage: (_rank(stage, order), stage))
     return found[0] if found else NONE
 
 
-def _rank(stage: str, order: tuple[str, ...]) -> int:
+def _rank(stage: str, order: tuple[str, ...]) -> float:
     if stage in order:
         return order.index(stage)
-    return len(order) - 1 if ARCHIVED in order else len(order)
+    return len(order) - 1.5 if order[-1:] == (ARCHIVED,) else len(order)

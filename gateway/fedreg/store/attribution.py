@@ -1,0 +1,99 @@
+"""Who set a version's stage or approval, and since when: kept in the index's columns as changes come in.
+
+The journal tells it for our own changes (basis `journal`), whichever of the two, journal or index, is written
+first. For anything else only the time of its first observation is known (basis `observation`), and nobody's name.
+In `stage_set` and `approval_set` entries, `after` is the word itself or a mapping with `stage` / `approval`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from fedreg.domain.models import VersionId
+from fedreg.domain.records import Change, Origin
+from fedreg.domain.stages import Approval
+from fedreg.store.columns import canonical_json
+from fedreg.store.schema import journal, versions
+
+STAGE_SET, APPROVAL_SET = "stage_set", "approval_set"
+_WORDS = {STAGE_SET: "stage", APPROVAL_SET: "approval"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The latest journalled setting of a stage or approval."""
+
+    word: str
+    at: datetime
+    by: str | None
+
+
+def record(tx: Connection, changes: Iterable[Change], now: datetime) -> None:
+    """Put our own stage and approval changes on index rows that show them already."""
+    for change in changes:
+        word = _word(change.action, change.after)
+        if change.origin is not Origin.OURS or change.version is None or word is None:
+            continue
+        stage = change.action == STAGE_SET
+        if not stage and word != Approval.APPROVED:
+            continue
+        values = (
+            {"stage_since": now, "stage_since_basis": "journal", "set_by": change.actor.subject}
+            if stage
+            else {"approved_at": now, "approved_by": change.actor.subject}
+        )
+        shown = versions.c.stage if stage else versions.c.approval
+        tx.execute(update(versions).where(*_row_of(change), shown == word).values(values))
+
+
+def list_settings(tx: Connection, registry: str, ids: Sequence[VersionId]) -> dict[tuple[str, VersionId], Setting]:
+    """The latest setting of each version by action; `by` is None for an observed one."""
+    if not ids:
+        return {}
+    wanted = {(one.model, one.version): one for one in ids}
+    pairs = func.json_each(canonical_json([list(pair) for pair in wanted])).table_valued("value").alias("pairs")
+    query = (
+        select(journal)
+        .select_from(
+            pairs.outerjoin(  # see index_versions: the keys lead
+                journal,
+                (journal.c.registry == registry)
+                & (journal.c.model == func.json_extract(pairs.c.value, "$[0]"))
+                & (journal.c.version == func.json_extract(pairs.c.value, "$[1]"))
+                & journal.c.action.in_(tuple(_WORDS)),
+            )
+        )
+        .order_by(journal.c.sequence)
+    )
+    found: dict[tuple[str, VersionId], Setting] = {}
+    for row in tx.execute(query):
+        if row.sequence is None:
+            continue
+        one = wanted[row.model, row.version]
+        word = _word(row.action, row.after)
+        if word is not None and row.identity in (None, one.identity):
+            by = row.actor if row.origin == Origin.OURS else None
+            found[row.action, one] = Setting(word, row.recorded_at, by)
+    return found
+
+
+def _row_of(change: Change) -> list[ColumnElement[bool]]:
+    row = [
+        versions.c.registry == change.registry,
+        versions.c.model == change.model,
+        versions.c.version == change.version,
+    ]
+    return row if change.identity is None else [*row, versions.c.identity == change.identity]
+
+
+def _word(action: str, after: Any) -> str | None:
+    if action not in _WORDS:
+        return None
+    word = after.get(_WORDS[action]) if isinstance(after, Mapping) else after
+    return word if isinstance(word, str) else None

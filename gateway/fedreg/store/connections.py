@@ -1,0 +1,99 @@
+"""Where a store lies, and SQLite connections to it, driven by SQLAlchemy with our own BEGIN."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from fedreg.domain.errors import ConfigError
+
+_BUSY_MS = 10_000
+_MMAP_BYTES = 1 << 30
+_CACHE_KIB = 32 * 1024
+
+
+def parse_url(url: str) -> Path | None:
+    """The file of a `sqlite:///path` URL, None for an in-memory one. ConfigError for anything else."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError(f"store.url {url!r} is no URL", cure="write sqlite:///fedreg.db") from error
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        raise ConfigError(
+            f"store.url: {parsed.get_backend_name()!r} is not supported yet, PostgreSQL comes in a later release",
+            cure="use sqlite:///fedreg.db with one gateway",
+        )
+    if parsed.drivername != "sqlite":
+        raise ConfigError(
+            f"store.url: a store of kind {parsed.drivername!r} is not known (PostgreSQL comes in a later release)",
+            cure="use sqlite:///fedreg.db",
+        )
+    if parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database))
+
+
+def open_writer(path: Path | None) -> Connection:
+    """The writing connection; the file is made where it is missing. Its transactions begin IMMEDIATE."""
+    target = ":memory:" if path is None else str(path)
+    connection = _engine(target, begin="BEGIN IMMEDIATE", uri=False).connect()
+    if path is not None:
+        _pragma(connection, "journal_mode=WAL")
+    _set_up(connection)
+    return connection
+
+
+def open_reader(path: Path, *, read_only: bool) -> Connection:
+    """A reading connection that can't write. `read_only`: not even the file's owner-side housekeeping."""
+    mode = "ro" if read_only else "rw"
+    connection = _engine(f"{path.absolute().as_uri()}?mode={mode}", begin="BEGIN", uri=True).connect()
+    _set_up(connection)
+    _pragma(connection, "query_only=ON")
+    return connection
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """The sqlite3 connection below."""
+    lower = connection.connection.dbapi_connection
+    assert isinstance(lower, sqlite3.Connection)
+    return lower
+
+
+def in_transaction(connection: Connection) -> bool:
+    """Whether SQLite still has the transaction open; some errors make it roll back by itself."""
+    return driver(connection).in_transaction
+
+
+def set_synchronous(connection: Connection, *, full: bool) -> None:
+    """How a commit is secured: FULL survives a power cut, NORMAL may lose the last commits in one."""
+    _pragma(connection, f"synchronous={'FULL' if full else 'NORMAL'}")
+
+
+def _engine(target: str, *, begin: str, uri: bool) -> Engine:
+    # isolation_level=None: sqlite3 begins nothing by itself, so that ours is the only BEGIN.
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(target, uri=uri, isolation_level=None, check_same_thread=False, cached_statements=512)
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+
+    @event.listens_for(engine, "begin")
+    def begin_explicitly(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _set_up(connection: Connection) -> None:
+    _pragma(connection, f"busy_timeout={_BUSY_MS}")
+    _pragma(connection, "foreign_keys=ON")
+    _pragma(connection, f"mmap_size={_MMAP_BYTES}")
+    _pragma(connection, f"cache_size=-{_CACHE_KIB}")
+    _pragma(connection, "temp_store=MEMORY")
+
+
+def _pragma(connection: Connection, statement: str) -> None:
+    # Past SQLAlchemy: it would begin a transaction, in which some of these have no effect.
+    driver(connection).execute(f"PRAGMA {statement}").close()

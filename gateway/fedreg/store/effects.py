@@ -1,0 +1,86 @@
+"""Effects: each remote write of an intent, committed before it is made."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from fedreg.domain.errors import NotFound
+from fedreg.domain.records import Effect, EffectState
+from fedreg.store.columns import canonical_json
+from fedreg.store.schema import effects
+
+
+def plan(tx: Connection, effect: Effect) -> Effect:
+    """Store an effect and return it with its sequence (counted from 1 within the intent; the given one is ignored).
+
+    The same intent, registry, model, version, field and `after` again is the same effect: the stored one, with
+    the `before` of its first planning, is returned. The intent must exist.
+    """
+    key = _key(effect)
+    mine = effects.c.intent_id == effect.intent_id
+    known = tx.execute(select(effects).where(mine, effects.c.key == key)).first()
+    if known is not None:
+        return _to_effect(known)
+    last: int = tx.scalar(select(func.coalesce(func.max(effects.c.sequence), 0)).where(mine)) or 0
+    planned = replace(effect, sequence=last + 1)
+    tx.execute(insert(effects).values(_to_row(planned, key)))
+    return planned
+
+
+def set_state(tx: Connection, intent_id: str, sequence: int, state: EffectState, *, now: datetime) -> Effect:
+    """Record how an effect stands. Raises NotFound."""
+    mine = (effects.c.intent_id == intent_id) & (effects.c.sequence == sequence)
+    tx.execute(update(effects).where(mine).values(state=state.value, updated_at=now))
+    row = tx.execute(select(effects).where(mine)).first()
+    if row is None:
+        raise NotFound(f"operation {intent_id!r} has no effect {sequence}")
+    return _to_effect(row)
+
+
+def list_effects(conn: Connection, intent_id: str) -> list[Effect]:
+    """An intent's effects in the order they were planned."""
+    rows = conn.execute(select(effects).where(effects.c.intent_id == intent_id).order_by(effects.c.sequence))
+    return [_to_effect(row) for row in rows]
+
+
+def _key(effect: Effect) -> str:
+    same = [effect.registry, effect.model, effect.version, effect.field, effect.after]
+    return hashlib.sha256(canonical_json(same).encode()).hexdigest()
+
+
+def _to_row(effect: Effect, key: str) -> dict[str, Any]:
+    return {
+        "intent_id": effect.intent_id,
+        "sequence": effect.sequence,
+        "key": key,
+        "registry": effect.registry,
+        "model": effect.model,
+        "version": effect.version,
+        "identity": effect.identity,
+        "field": effect.field,
+        "before": effect.before,
+        "after": effect.after,
+        "state": effect.state.value,
+        "updated_at": effect.updated_at,
+    }
+
+
+def _to_effect(row: Row[Any]) -> Effect:
+    return Effect(
+        intent_id=row.intent_id,
+        sequence=row.sequence,
+        registry=row.registry,
+        model=row.model,
+        version=row.version,
+        identity=row.identity,
+        field=row.field,
+        before=row.before,
+        after=row.after,
+        state=EffectState(row.state),
+        updated_at=row.updated_at,
+    )

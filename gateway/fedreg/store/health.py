@@ -1,0 +1,43 @@
+"""Is the store sound, and a copy of it for keeping."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from fedreg.domain.errors import AlreadyExists, StoreError
+from fedreg.store import journal
+from fedreg.store.connections import driver
+
+
+def check(conn: Connection) -> list[str]:
+    """What is wrong, one line each: SQLite's own check, references without a row, the journal's chain."""
+    problems = [f"file: {row[0]}" for row in conn.exec_driver_sql("PRAGMA integrity_check") if row[0] != "ok"]
+    problems += [
+        f"table {row[0]}: row {row[1]} refers to a row of {row[2]} that is missing"
+        for row in conn.exec_driver_sql("PRAGMA foreign_key_check")
+    ]
+    chain = journal.verify(conn)
+    if not chain.ok:
+        problems.append(f"journal: the chain is broken at entry {chain.broken_at}")
+    return problems
+
+
+def backup(conn: Connection, path: Path) -> None:
+    """Copy the whole store to a new file with SQLite's backup; a half-written copy is never left under that name.
+
+    Raises AlreadyExists for an existing file, StoreError where it can't be written.
+    """
+    if path.exists():
+        raise AlreadyExists(f"backup: {str(path)!r} exists already", cure="name a new file")
+    draft = path.with_name(f"{path.name}.part")
+    try:
+        draft.unlink(missing_ok=True)
+        with closing(sqlite3.connect(draft)) as target:
+            driver(conn).backup(target)
+        draft.replace(path)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"backup to {str(path)!r} failed: {error}", cure="check the folder and its space") from error

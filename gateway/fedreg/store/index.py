@@ -1,0 +1,33 @@
+"""The index of models and versions: what registries showed last. It can always be rebuilt by a scan."""
+
+from fedreg.store.index_items import (
+    Facets,
+    Missing,
+    count_versions,
+    facets,
+    get_model,
+    get_version,
+    get_versions,
+    missing_after_sweep,
+)
+from fedreg.store.index_models import delete_models, upsert_models
+from fedreg.store.index_versions import delete_versions, upsert_versions
+from fedreg.store.inventory import get_row, list_model_rows, list_rows
+
+__all__ = [
+    "Facets",
+    "Missing",
+    "count_versions",
+    "delete_models",
+    "delete_versions",
+    "facets",
+    "get_model",
+    "get_row",
+    "get_version",
+    "get_versions",
+    "list_model_rows",
+    "list_rows",
+    "missing_after_sweep",
+    "upsert_models",
+    "upsert_versions",
+]

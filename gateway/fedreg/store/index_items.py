@@ -1,0 +1,95 @@
+"""Reading the index: whole models and versions, counts, and what a sweep did not show."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from fedreg.domain.models import Model, Version, VersionId
+from fedreg.store import documents
+from fedreg.store.columns import listed
+from fedreg.store.schema import facets as facet_rows
+from fedreg.store.schema import models, version_documents, versions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facets:
+    """How many versions the index has, by registry, by stage and by approval."""
+
+    registries: dict[str, int]
+    stages: dict[str, int]
+    approvals: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """What a full sweep did not show. Candidates only: a deletion is believed after a get says NotFound."""
+
+    models: tuple[str, ...]
+    versions: tuple[VersionId, ...]
+
+
+def get_model(conn: Connection, registry: str, name: str) -> Model | None:
+    """A model as it was last seen; None where it never was (even if versions of it were)."""
+    document = conn.scalar(select(models.c.document).where(models.c.registry == registry, models.c.name == name))
+    return None if document is None else documents.decode_model(document)
+
+
+def get_version(conn: Connection, registry: str, model: str, version: str) -> Version | None:
+    """A version as it was last seen, or None."""
+    found = get_versions(conn, registry, model, [version])
+    return found[0] if found else None
+
+
+def get_versions(
+    conn: Connection, registry: str, model: str, names: Collection[str] | None = None, *, limit: int | None = None
+) -> list[Version]:
+    """A model's versions as they were last seen, newest first; `names` picks some of them."""
+    query = (
+        select(version_documents.c.document)
+        .join(versions, versions.c.id == version_documents.c.version_id)
+        .where(versions.c.registry == registry, versions.c.model == model)
+        .order_by(versions.c.version_sort.desc())
+    )
+    if names is not None:
+        query = query.where(versions.c.version.in_(listed(names)))
+    return [documents.decode_version(found) for found in conn.scalars(query.limit(limit))]
+
+
+def facets(conn: Connection, registries: Collection[str] = ()) -> Facets:
+    """Counts over all registries, or the given ones."""
+    query = select(facet_rows).where(facet_rows.c.versions > 0)
+    if registries:
+        query = query.where(facet_rows.c.registry.in_(listed(registries)))
+    found = Facets(registries={}, stages={}, approvals={})
+    for row in conn.execute(query.order_by(facet_rows.c.registry, facet_rows.c.stage, facet_rows.c.approval)):
+        for counts, word in (
+            (found.registries, row.registry),
+            (found.stages, row.stage),
+            (found.approvals, row.approval),
+        ):
+            counts[word] = counts.get(word, 0) + row.versions
+    return found
+
+
+def count_versions(conn: Connection, registry: str) -> int:
+    """How many versions of a registry the index has."""
+    counted = select(func.sum(facet_rows.c.versions)).where(facet_rows.c.registry == registry)
+    return int(conn.scalar(counted) or 0)
+
+
+def missing_after_sweep(conn: Connection, registry: str, sweep: datetime) -> Missing:
+    """What was last seen before the full sweep that began at `sweep`."""
+    names = conn.scalars(
+        select(models.c.name).where(
+            models.c.registry == registry, models.c.observed_at < sweep, models.c.document.is_not(None)
+        )
+    )
+    gone = select(versions.c.model, versions.c.version, versions.c.identity).where(
+        versions.c.registry == registry, versions.c.observed_at < sweep
+    )
+    found = tuple(VersionId(model=row.model, version=row.version, identity=row.identity) for row in conn.execute(gone))
+    return Missing(models=tuple(sorted(names)), versions=found)

@@ -1,0 +1,238 @@
+"""Tables of the store: the truth (journal, intents, effects, …) and the index, which can always be rebuilt.
+
+Migrations create them, with the triggers and the full-text table that metadata can't express; a test compares
+the two. Every index of the inventory begins with the registry: a page is read registry by registry.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    column,
+    table,
+)
+
+from fedreg.store.columns import Instant, Json
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("registry", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", Text),
+    Column("identity", Text),
+    Column("actor", Text, nullable=False),
+    Column("authenticated", Boolean(create_constraint=False), nullable=False),
+    Column("before", Json),
+    Column("after", Json),
+    Column("reason", Text),
+    Column("origin", Text, nullable=False),
+    Column("not_before", Instant),
+    Column("intent_id", Text),
+    Column("previous_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index("journal_by_version", "registry", "model", "version", "sequence"),
+    Index("journal_by_identity", "identity", "sequence"),
+    Index("journal_by_actor", "actor", "sequence"),
+    Index("journal_by_time", "recorded_at", "sequence"),
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("authenticated", Boolean(create_constraint=False), nullable=False),
+    Column("plan", Json, nullable=False),
+    Column("reason", Text),
+    Column("result", Json),
+    Column("error", Json),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Index("intents_by_state", "state", "created_at", "id"),
+    Index("intents_by_time", "created_at", "id"),
+)
+
+effects = Table(
+    "effects",
+    metadata,
+    Column("intent_id", Text, ForeignKey("intents.id"), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("key", Text, nullable=False),
+    Column("registry", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", Text),
+    Column("identity", Text),
+    Column("field", Text, nullable=False),
+    Column("before", Json),
+    Column("after", Json),
+    Column("state", Text, nullable=False),
+    Column("updated_at", Instant),
+    UniqueConstraint("intent_id", "key", name="effects_once"),
+)
+
+overflow = Table(
+    "overflow",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("identity", Text, primary_key=True),
+    Column("field", Text, primary_key=True),
+    Column("value", Json),
+    Column("updated_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+counterparts = Table(
+    "counterparts",
+    metadata,
+    Column("source_registry", Text, primary_key=True),
+    Column("source_identity", Text, primary_key=True),
+    Column("target_registry", Text, primary_key=True),
+    Column("target_identity", Text, primary_key=True),
+    Column("source_model", Text, nullable=False),
+    Column("source_version", Text, nullable=False),
+    Column("target_model", Text, nullable=False),
+    Column("target_version", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("counterparts_by_target", "target_registry", "target_identity"),
+    sqlite_with_rowid=False,
+)
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("identity", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("basis", Text, nullable=False),
+    Column("manifest", Json),
+    Column("updated_at", Instant, nullable=False),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("attributes", Json, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+edges = Table(
+    "edges",
+    metadata,
+    Column("src", Text, primary_key=True),
+    Column("dst", Text, primary_key=True),
+    Column("relation", Text, primary_key=True),
+    Column("created_at", Instant, nullable=False),
+    Index("edges_by_target", "dst", "src"),
+    sqlite_with_rowid=False,
+)
+
+scans = Table(
+    "scans",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("cursor", Text),
+    Column("sweep_started_at", Instant),
+    Column("completed_at", Instant),
+    Column("error", Json),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("registry", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("content_hash", LargeBinary),
+    Column("document", LargeBinary),  # NULL: a version was seen before its model
+    Column("observed_at", Instant, nullable=False),
+    Column("versions", BigInteger, nullable=False, server_default="0"),
+    Column("leading_id", Integer),
+    Column("stages", Json),
+    UniqueConstraint("registry", "name", name="models_by_name"),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("registry", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("version_sort", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("stage_rank", Integer, nullable=False),
+    Column("stage_since", Instant),
+    Column("stage_since_basis", Text),
+    Column("set_by", Text),
+    Column("approval", Text, nullable=False),
+    Column("approved_by", Text),
+    Column("approved_at", Instant),
+    Column("aliases", Json),
+    Column("digest", Text),
+    Column("digest_basis", Text),
+    Column("content_hash", LargeBinary, nullable=False),
+    Column("observed_at", Instant, nullable=False),
+    UniqueConstraint("registry", "model", "version", name="versions_by_name"),
+    Index("versions_in_order", "registry", "model", "version_sort"),
+    Index("versions_by_identity", "registry", "identity"),
+)
+
+version_documents = Table(
+    "version_documents",
+    metadata,
+    Column("version_id", Integer, ForeignKey("versions.id", ondelete="CASCADE"), primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+)
+
+# What a version (or, with version_sort '', a model) can be found by. Read in its key's order.
+labels = Table(
+    "labels",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("version_sort", Text, primary_key=True),
+    Column("version_id", Integer, nullable=False),  # a model's own: minus its id
+    Index("labels_by_version", "version_id"),
+    sqlite_with_rowid=False,
+)
+
+facets = Table(
+    "facets",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("approval", Text, primary_key=True),
+    Column("versions", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# A virtual table (FTS5, trigram) that only the migrations create; its rowid is models.id.
+model_text = table("model_text", column("rowid", Integer), column("text", Text))

@@ -1,0 +1,131 @@
+"""JSON in and out. The domain's dataclasses are encoded as they are; requests are structs that know no other fields."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+
+import msgspec
+from aiohttp import web
+
+from fedreg.domain.errors import InvalidRequest
+
+T = TypeVar("T")
+JSON = "application/json"
+_JSON_HEADERS = {"Content-Type": JSON}
+_AT = re.compile(r" - at `\$\.?(.*)`$")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of bodies and query strings: a field it does not know is refused by name."""
+
+
+R = TypeVar("R", bound=Request)
+
+
+class Listing(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A page: `next_cursor` gives the next one as `cursor`; null on the last page."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[T]):
+    """An answer with headers, or with another status than its route's."""
+
+    value: T
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def _encode_other(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+# Sorted, so that the same item always has the same bytes, and with them the same ETag.
+_ENCODER = msgspec.json.Encoder(order="deterministic", enc_hook=_encode_other)
+
+
+def encode(value: Any) -> bytes:
+    """JSON; aware datetimes as ISO 8601, `Z` for UTC."""
+    return _ENCODER.encode(value)
+
+
+def etag_of(encoded: bytes) -> str:
+    """The strong ETag of an encoded item, quotes included."""
+    return f'"{hashlib.sha256(encoded).hexdigest()[:32]}"'
+
+
+def respond(encoded: bytes, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A response of encoded JSON."""
+    return web.Response(body=encoded, status=status, headers={**_JSON_HEADERS, **headers} if headers else _JSON_HEADERS)
+
+
+def body_reader(kind: type[R]) -> Callable[[bytes], R]:
+    """A decoder of bodies. It raises InvalidRequest naming the field; an empty body counts as `{}`."""
+    decoder = msgspec.json.Decoder(kind)
+    known = tuple(item.encode_name for item in msgspec.structs.fields(kind))
+
+    def read(body: bytes) -> R:
+        raw = body or b"{}"
+        try:
+            return decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _explain_body(raw, error, known) from None
+
+    return read
+
+
+def query_reader(kind: type[R]) -> Callable[[web.Request], R]:
+    """A decoder of query strings. Fields that are tuples may come several times, others once."""
+    fields = msgspec.structs.fields(kind)
+    known = tuple(item.encode_name for item in fields)
+    repeatable = {item.encode_name for item in fields if _is_tuple(item.type)}
+    required = any(item.required for item in fields)
+    nothing = None if required else msgspec.convert({}, kind)
+
+    def read(request: web.Request) -> R:
+        if nothing is not None and not request.query_string:
+            return nothing
+        given: dict[str, Any] = {}
+        for name in request.query:
+            values = request.query.getall(name)
+            if len(values) > 1 and name in known and name not in repeatable:
+                raise InvalidRequest(f"query: {name!r} is given {len(values)} times", cure="give it once")
+            given[name] = values if name in repeatable else values[0]
+        try:
+            return msgspec.convert(given, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise _invalid("query", error, given, known) from None
+
+    return read
+
+
+def _is_tuple(kind: Any) -> bool:
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return get_origin(kind) is tuple
+
+
+def _explain_body(raw: bytes, error: Exception, known: tuple[str, ...]) -> InvalidRequest:
+    try:
+        given = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
+        return InvalidRequest(f"body: it is not JSON ({malformed})", cure="send one JSON object in UTF-8")
+    return _invalid("body", error, given, known)
+
+
+def _invalid(where: str, error: Exception, given: Any, known: tuple[str, ...]) -> InvalidRequest:
+    text = str(error)
+    at = _AT.search(text)
+    place = at.group(1) if at else ""
+    what = (text[: at.start()] if at else text).replace("`", "'")
+    shown = f" (it is {given[place]!r:.60})" if isinstance(given, dict) and place in given else ""
+    return InvalidRequest(
+        f"{where}{'.' if place else ''}{place}: {what}{shown}", cure=f"it takes: {', '.join(known) or 'nothing'}"
+    )

@@ -1,0 +1,89 @@
+"""Models of one registry, live, and their aliases."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from fedreg.api.context import actor_of, gateway_of, model_ref
+from fedreg.api.edits import Edit, Reason, apply_edit, operation_headers, pin_model
+from fedreg.api.encoding import Listing, Reply, Request
+from fedreg.api.paging import PageQuery
+from fedreg.domain.models import Model, ModelDraft, ModelQuery
+from fedreg.domain.refs import Ref, parse_selector
+from fedreg.services import edits
+from fedreg.services.gateway import Gateway
+
+
+class ModelsQuery(PageQuery, frozen=True, kw_only=True):
+    """A page of models; `name` is part of the name."""
+
+    name: str | None = None
+
+
+class NewModel(Request, frozen=True, kw_only=True):
+    """A model to create."""
+
+    name: str
+    description: str | None = None
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    reason: str | None = None
+
+
+class AliasTarget(Request, frozen=True, kw_only=True):
+    """The version an alias shall point at: its id, or a selector after an `@`."""
+
+    version: str
+    reason: str | None = None
+
+
+async def list_models(request: web.Request, *, query: ModelsQuery) -> Listing[Model]:
+    adapter = await gateway_of(request).registries.get(request.match_info["registry"])
+    page = await adapter.list_models(ModelQuery(page=query.to_page_request(), name_contains=query.name))
+    return Listing(items=page.items, next_cursor=page.next_token)
+
+
+async def create_model(request: web.Request, *, body: NewModel) -> Reply[Model]:
+    gateway, ref = gateway_of(request), Ref(request.match_info["registry"], body.name)
+    draft = ModelDraft(name=body.name, description=body.description, tags=body.tags)
+    made = await edits.create_model(gateway, ref, draft, actor=actor_of(request), reason=body.reason)
+    location = f"/v1/registries/{ref.registry}/models/{quote(ref.model, safe='')}"
+    return Reply(await _get(gateway, ref), headers={"Location": location, **operation_headers(made)})
+
+
+async def get_model(request: web.Request) -> Model:
+    return await _get(gateway_of(request), model_ref(request))
+
+
+async def update_model(request: web.Request, *, body: Edit) -> Reply[Model]:
+    ref = await pin_model(request)
+    headers = await apply_edit(request, ref, body)
+    return Reply(await _get(gateway_of(request), ref), headers=headers)
+
+
+async def delete_model(request: web.Request, *, query: Reason) -> Reply[None]:
+    ref = await pin_model(request)
+    made = await edits.delete_model(gateway_of(request), ref, actor=actor_of(request), reason=query.reason)
+    return Reply(None, headers=operation_headers(made))
+
+
+async def set_alias(request: web.Request, *, body: AliasTarget) -> Reply[Model]:
+    gateway, ref = gateway_of(request), await pin_model(request)
+    text = body.version
+    target = Ref(ref.registry, ref.model, parse_selector(text[1:])) if text[:1] == "@" else ref.at_version(text)
+    alias = request.match_info["alias"]
+    made = await edits.set_alias(gateway, target, alias, actor=actor_of(request), reason=body.reason)
+    return Reply(await _get(gateway, ref), headers=operation_headers(made))
+
+
+async def delete_alias(request: web.Request, *, query: Reason) -> Reply[None]:
+    ref, alias = await pin_model(request), request.match_info["alias"]
+    made = await edits.delete_alias(gateway_of(request), ref, alias, actor=actor_of(request), reason=query.reason)
+    return Reply(None, headers=operation_headers(made))
+
+
+async def _get(gateway: Gateway, ref: Ref) -> Model:
+    adapter = await gateway.registries.get(ref.registry)
+    return await adapter.get_model(ref.model)

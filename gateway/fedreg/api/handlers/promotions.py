@@ -1,0 +1,57 @@
+"""Promotions: writes of a stage, made and looked up."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from fedreg.api.context import actor_of, gateway_of, principal_of
+from fedreg.api.edits import OPERATION_HEADER
+from fedreg.api.encoding import Listing, Reply, Request
+from fedreg.api.handlers.operations import find_visible, list_visible
+from fedreg.api.paging import PageQuery
+from fedreg.domain.records import IntentKind, IntentState
+from fedreg.domain.refs import Ref
+from fedreg.services.operations import OperationView
+from fedreg.services.promotion import PromotionReport, promote
+from fedreg.settings.sections import Role
+
+
+class PromotionsQuery(PageQuery, frozen=True, kw_only=True):
+    """Which promotions; `state` may be repeated."""
+
+    state: tuple[IntentState, ...] = ()
+
+
+class NewPromotion(Request, frozen=True, kw_only=True):
+    """A version and the stage it shall have; `expected` is the one it must have now."""
+
+    ref: str
+    to: str
+    expected: str | None = None
+    reason: str | None = None
+    dry_run: bool = False
+
+
+async def create_promotion(request: web.Request, *, body: NewPromotion) -> Reply[PromotionReport]:
+    ref = Ref.parse(body.ref)
+    principal_of(request).require(Role.OPERATOR, ref.registry)
+    report = await promote(
+        gateway_of(request),
+        ref,
+        body.to,
+        actor=actor_of(request),
+        reason=body.reason,
+        expected=body.expected,
+        dry_run=body.dry_run,
+    )
+    if report.operation is None:
+        return Reply(report)
+    return Reply(report, headers={"Location": f"/v1/promotions/{report.operation}", OPERATION_HEADER: report.operation})
+
+
+async def list_promotions(request: web.Request, *, query: PromotionsQuery) -> Listing[OperationView]:
+    return await list_visible(request, query, (IntentKind.PROMOTION,), query.state)
+
+
+async def get_promotion(request: web.Request) -> OperationView:
+    return await find_visible(request, IntentKind.PROMOTION)

@@ -1,0 +1,75 @@
+"""Versions of one model, live: reading, editing, stage and approval."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from fedreg.api.context import actor_of, gateway_of, model_ref, version_ref
+from fedreg.api.edits import OPERATION_HEADER, Edit, Reason, apply_edit, operation_headers, pin_version
+from fedreg.api.encoding import Listing, Reply, Request
+from fedreg.api.paging import PageQuery
+from fedreg.domain.models import Version
+from fedreg.domain.stages import Approval
+from fedreg.services import catalog, edits
+from fedreg.services.overflow import merge_overflow
+from fedreg.services.promotion import PromotionReport, promote
+
+
+class StageChange(Request, frozen=True, kw_only=True):
+    """The stage a version shall have; `expected` is the one it must have now."""
+
+    stage: str
+    expected: str | None = None
+    reason: str | None = None
+
+
+class Decision(Request, frozen=True, kw_only=True):
+    """A decision on a version. `comment` is kept with it, `reason` in the journal."""
+
+    decision: Approval
+    comment: str | None = None
+    reason: str | None = None
+
+
+async def list_versions(request: web.Request, *, query: PageQuery) -> Listing[Version]:
+    gateway, ref = gateway_of(request), model_ref(request)
+    adapter = await gateway.registries.get(ref.registry)
+    page = await adapter.list_versions(ref.model, query.to_page_request())
+    return Listing(items=tuple(await merge_overflow(gateway, page.items)), next_cursor=page.next_token)
+
+
+async def get_version(request: web.Request) -> Version:
+    return await catalog.get_version(gateway_of(request), version_ref(request))
+
+
+async def update_version(request: web.Request, *, body: Edit) -> Reply[Version]:
+    ref = await pin_version(request)
+    headers = await apply_edit(request, ref, body)
+    return Reply(await catalog.get_version(gateway_of(request), ref), headers=headers)
+
+
+async def delete_version(request: web.Request, *, query: Reason) -> Reply[None]:
+    ref = await pin_version(request)
+    made = await edits.delete_version(gateway_of(request), ref, actor=actor_of(request), reason=query.reason)
+    return Reply(None, headers=operation_headers(made))
+
+
+async def set_stage(request: web.Request, *, body: StageChange) -> Reply[PromotionReport]:
+    ref = await pin_version(request)
+    report = await promote(
+        gateway_of(request),
+        ref,
+        body.stage,
+        actor=actor_of(request),
+        reason=body.reason,
+        expected=body.expected,
+    )
+    return Reply(report, headers={OPERATION_HEADER: report.operation} if report.operation else {})
+
+
+async def set_approval(request: web.Request, *, body: Decision) -> Reply[Version]:
+    gateway, ref = gateway_of(request), await pin_version(request)
+    made = await edits.set_approval(
+        gateway, ref, body.decision, body.comment, actor=actor_of(request), reason=body.reason
+    )
+    return Reply(await catalog.get_version(gateway, ref), headers=operation_headers(made))

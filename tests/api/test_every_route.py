@@ -1,0 +1,119 @@
+"""Each route is called once, over one story. `api` holds every answer against the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fedreg.api.routes import ROUTES
+
+R = "/v1/registries/{registry}"
+M = f"{R}/models/{{model}}"
+V = f"{M}/versions/{{version}}"
+MODEL = {"registry": "left", "model": "team/churn"}
+VERSION = {**MODEL, "version": "1"}
+
+
+async def test_every_route(api: Any, seed: Any) -> None:
+    await _read_system(api)
+    await _change_models(api)
+    await seed("team/churn")
+    await _change_version(api)
+    await _read_versions(api)
+    await _copy(api)
+    await _look_back(api)
+    await api("DELETE", V, **VERSION, expect=204)
+    assert api.called == {(route.method, route.path) for route in ROUTES}
+
+
+async def _read_system(api: Any) -> None:
+    for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/v1/facets", "/v1/capabilities"):
+        await api("GET", path, expect=200)
+    listed = await api("GET", "/v1/registries", query={"ping": "true"}, expect=200)
+    assert [(item["name"], item["reachable"]) for item in listed.json["items"]] == [("left", True), ("right", True)]
+    one = await api("GET", R, registry="left", expect=200)
+    assert one.json["reachable"] is True
+    started = await api("POST", f"{R}/refresh", registry="left", expect=202)
+    assert started.headers["Location"] == "/v1/registries/left"
+
+
+async def _change_models(api: Any) -> None:
+    made = await api(
+        "POST", f"{R}/models", registry="left", body={"name": "team/churn", "tags": {"a": "1"}}, expect=201
+    )
+    assert made.headers["Location"] == "/v1/registries/left/models/team%2Fchurn"
+    read = await api("GET", M, **MODEL, expect=200)
+    assert read.json == made.json and read.headers["ETag"] == made.headers["ETag"]
+    edit = {"description": "who leaves", "tags": {"a": None, "b": "2"}}
+    edited = await api("PATCH", M, **MODEL, body=edit, expect=200)
+    assert (edited.json["description"], edited.json["tags"]) == ("who leaves", {"b": "2"})
+    await api("POST", f"{R}/models", registry="left", body={"name": "gone"}, expect=201)
+    deleted = await api("DELETE", M, registry="left", model="gone", expect=204)
+    assert deleted.headers["Fedreg-Operation"].startswith("change-")
+    await api("GET", M, registry="left", model="gone", expect=404)
+    names = [item["name"] for item in (await api("GET", f"{R}/models", registry="left", expect=200)).json["items"]]
+    assert names == ["team/churn"]
+
+
+async def _change_version(api: Any) -> None:
+    edited = await api("PATCH", V, **VERSION, body={"tags": {"k": "v"}, "description": "first"}, expect=200)
+    assert (edited.json["tags"], edited.json["description"]) == ({"k": "v"}, "first")
+    aliased = await api("PUT", f"{M}/aliases/{{alias}}", **MODEL, alias="champion", body={"version": "1"}, expect=200)
+    assert aliased.json["aliases"] == {"champion": "1"}
+    by_alias = await api("GET", V, **MODEL, version="@alias:champion", expect=200)
+    assert by_alias.json["version"] == "1"
+    staged = await api("PUT", f"{V}/stage", **VERSION, body={"stage": "staging", "expected": "none"}, expect=200)
+    assert (staged.json["stage_before"], staged.json["stage"], staged.json["changed"]) == ("none", "staging", True)
+    judged = await api("PUT", f"{V}/approval", **VERSION, body={"decision": "approved", "comment": "ok"}, expect=200)
+    assert (judged.json["approval"], judged.json["approval_comment"]) == ("approved", "ok")
+    made = await api(
+        "POST", "/v1/promotions", body={"ref": "left:team/churn@version:1", "to": "production"}, expect=200
+    )
+    assert (await api("GET", V, **VERSION, expect=200)).json["stage"] == "production"
+    promotions = (await api("GET", "/v1/promotions", expect=200)).json["items"]
+    assert promotions[0]["id"] == made.json["operation"] and len(promotions) == 2
+    await api("GET", "/v1/promotions/{id}", id=made.json["operation"], expect=200)
+    await api("DELETE", f"{M}/aliases/{{alias}}", **MODEL, alias="champion", expect=204)
+
+
+async def _read_versions(api: Any) -> None:
+    listed = await api("GET", f"{M}/versions", **MODEL, expect=200)
+    assert [item["version"] for item in listed.json["items"]] == ["1"]
+    files = await api("GET", f"{V}/files", **VERSION, expect=200)
+    assert [item["path"] for item in files.json["items"]] == ["MLmodel", "data/model.pkl", "empty"]
+    content = await api("GET", f"{V}/files/{{path}}", **VERSION, path="MLmodel", expect=200)
+    assert content.body == b"flavors: {}\n"
+    models = await api("GET", "/v1/models", query={"refresh": "true"}, expect=200)
+    assert [row["model"] for row in models.json["items"]] == ["team/churn"] and models.json["partial"] == []
+    versions = await api("GET", "/v1/versions", query={"stage": "production"}, expect=200)
+    assert [row["set_by"] for row in versions.json["items"]] == ["anonymous"]
+
+
+async def _copy(api: Any) -> None:
+    ends = {"source": "left:team/churn@version:1", "target": "right:churn"}
+    planned = await api("POST", "/v1/copies", body={**ends, "dry_run": True}, expect=200)
+    assert sorted(planned.json["files"]) == ["MLmodel", "data/model.pkl", "empty"]
+    started = await api("POST", "/v1/copies", body={**ends, "allow_lossy": True}, expect=202)
+    assert started.headers["Location"] == f"/v1/operations/{started.json['id']}"
+    events = await api("GET", "/v1/operations/{id}/events", id=started.json["id"], expect=200)
+    assert events.body.decode().rstrip().rpartition("\n\n")[2].startswith("event: end\n")
+    ended = await api("GET", "/v1/operations/{id}", id=started.json["id"], expect=200)
+    assert (ended.json["state"], ended.json["result"]["target"]) == ("succeeded", "right:churn@version:1")
+    refused = await api("POST", "/v1/operations/{id}/cancel", id=started.json["id"], expect=409)
+    assert refused.json["code"] == "conflict"
+    checked = await api(
+        "POST", "/v1/checks", body={**ends, "target": "right:churn@version:1", "download": True}, expect=200
+    )
+    assert {row["symbol"] for row in checked.json["rows"]} == {"="}
+
+
+async def _look_back(api: Any) -> None:
+    graph = await api("GET", f"{V}/lineage", **VERSION, query={"direction": "down", "depth": "2"}, expect=200)
+    assert [edge["relation"] for edge in graph.json["edges"]] == ["copied_from"]
+    history = await api("GET", f"{V}/history", **VERSION, expect=200)
+    actions = [entry["change"]["action"] for entry in history.json["items"]]
+    assert actions[:3] == ["tags_set", "description_set", "alias_set"]
+    await api("GET", f"{M}/history", **MODEL, expect=200)
+    await api("GET", "/v1/operations", query={"kind": "copy", "state": "succeeded"}, expect=200)
+    audit = await api("GET", "/v1/audit", query={"actor": "anonymous"}, expect=200)
+    verified = await api("GET", "/v1/audit/verify", expect=200)
+    assert verified.json["ok"] is True and verified.json["entries"] >= len(audit.json["items"]) > 8

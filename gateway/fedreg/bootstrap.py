@@ -18,6 +18,7 @@ from fedreg.engine.port import Context, Engine
 from fedreg.registries.federation import Federation
 from fedreg.registries.metrics import CallMetrics
 from fedreg.services.changes import run_change
+from fedreg.services.check_operation import run_check
 from fedreg.services.copy import run_copy
 from fedreg.services.gateway import Gateway
 from fedreg.services.intents import reconcile
@@ -100,9 +101,13 @@ def _make_engine(url: str, gateway: Gateway) -> Engine:
     async def change(ctx: Context, args: dict[str, Any]) -> Any:
         return await run_change(gateway, ctx, args)
 
+    async def check(ctx: Context, args: dict[str, Any]) -> Any:
+        return await run_check(gateway, ctx, args)
+
     engine = DbosEngine(url)
     engine.register("copy", copy)
     engine.register("change", change)
+    engine.register("check", check)
     return engine
 
 

@@ -84,6 +84,11 @@ async def _read_versions(api: Any) -> None:
     assert content.body == b"flavors: {}\n"
     models = await api("GET", "/v1/models", query={"refresh": "true"}, expect=200)
     assert [row["model"] for row in models.json["items"]] == ["team/churn"] and models.json["partial"] == []
+    for pattern, names in ((V, VERSION), (M, MODEL)):
+        live = await api("GET", pattern, **names, expect=200)
+        indexed = await api("GET", pattern, **names, query={"from": "index"}, expect=200)
+        assert indexed.json.keys() == live.json.keys()
+    assert (await api("GET", V, **VERSION | {"version": "9"}, query={"from": "index"}, expect=404)).json["cure"]
     versions = await api("GET", "/v1/versions", query={"stage": "production"}, expect=200)
     assert [row["set_by"] for row in versions.json["items"]] == ["anonymous"]
 
@@ -100,10 +105,12 @@ async def _copy(api: Any) -> None:
     assert (ended.json["state"], ended.json["result"]["target"]) == ("succeeded", "right:churn@version:1")
     refused = await api("POST", "/v1/operations/{id}/cancel", id=started.json["id"], expect=409)
     assert refused.json["code"] == "conflict"
-    checked = await api(
-        "POST", "/v1/checks", body={**ends, "target": "right:churn@version:1", "download": True}, expect=200
-    )
-    assert {row["symbol"] for row in checked.json["rows"]} == {"="}
+    compared = {**ends, "target": "right:churn@version:1", "download": True}
+    checking = await api("POST", "/v1/checks", body=compared, expect=202)
+    await api("GET", "/v1/operations/{id}/events", id=checking.json["id"], expect=200)
+    checked = await api("GET", "/v1/operations/{id}", id=checking.json["id"], expect=200)
+    assert checked.json["result"]["same"] is True
+    assert {row["symbol"] for row in checked.json["result"]["rows"]} == {"="}
 
 
 async def _look_back(api: Any) -> None:

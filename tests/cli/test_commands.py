@@ -94,8 +94,6 @@ def test_a_registry_that_is_down_makes_the_inventory_partial(fedreg: Command, ch
 
 
 def test_config_may_stand_after_the_command(config: Path, churn: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from fedreg.cli.main import run
-
     assert run(["inventory", "-o", "name", "--config", str(config)]) == 0
     assert capsys.readouterr().out == "left:churn@version:2\n"
 
@@ -138,3 +136,24 @@ def _process(config: Path, *arguments: str) -> Outcome:
     command = [sys.executable, "-m", "fedreg.cli.main", "--config", str(config), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def test_init_writes_what_config_check_accepts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:hunter2@mlflow.internal:5000")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    path = tmp_path / "fedreg.yaml"
+    assert run(["init", "--path", str(path)]) == 0
+    assert "hunter2" not in path.read_text()
+    assert run(["config", "check", "--config", str(path)]) == 0
+    assert run(["config", "show", "--config", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "eu-central-1" in shown and "hunter2" not in shown
+    assert run(["init", "--path", str(path)]) == 1
+
+
+def test_init_finds_nothing_and_says_so(tmp_path: Path) -> None:
+    text = render_config({}, tmp_path)
+    assert "# MLFLOW_TRACKING_URI is not set" in text and "# no AWS settings found" in text
+    assert all(line.lstrip().startswith("#") for line in text.partition("registries:\n")[2].splitlines())

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from aiohttp import web
@@ -24,6 +24,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 R = TypeVar("R", bound=Request)
+
+
+class Origin(Request, frozen=True, kw_only=True):
+    """`from=index` answers from the last scan, without asking the registry."""
+
+    source: Literal["live", "index"] = msgspec.field(default="live", name="from")
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True, kw_only=True):

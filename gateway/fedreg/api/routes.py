@@ -29,10 +29,10 @@ r = make_route
 
 ROUTES: tuple[Route, ...] = (
     # The busiest first: aiohttp tries patterns in this order.
-    r("GET", V, versions.get_version, READER, "A version, live.", etag=True),
+    r("GET", V, versions.get_version, READER, "A version, live, or with `from=index` as last seen.", etag=True),
     r("PATCH", V, versions.update_version, OPERATOR, "Change a version's description and tags.", etag=True),
     r("DELETE", V, versions.delete_version, ADMIN, "Delete a version.", status=204),
-    r("GET", M, models.get_model, READER, "A model, live.", etag=True),
+    r("GET", M, models.get_model, READER, "A model, live, or with `from=index` as last seen.", etag=True),
     r("PATCH", M, models.update_model, OPERATOR, "Change a model's description and tags.", etag=True),
     r("DELETE", M, models.delete_model, ADMIN, "Delete a model.", status=204),
     r("GET", f"{M}/versions", versions.list_versions, READER, "A model's versions, live."),
@@ -63,7 +63,7 @@ ROUTES: tuple[Route, ...] = (
         status=202,
         answers={202: OperationView, 200: CopyPlan},
     ),
-    r("POST", "/v1/checks", copies.create_check, READER, "Compare two versions or two models."),
+    r("POST", "/v1/checks", copies.create_check, READER, "Compare two versions or two models.", status=202),
     r("GET", "/v1/promotions", promotions.list_promotions, READER, "Promotions, newest first."),
     r("POST", "/v1/promotions", promotions.create_promotion, OPERATOR, "Give a version a stage."),
     r("GET", "/v1/promotions/{id}", promotions.get_promotion, READER, "A promotion."),

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "A sandbox of registries, and the main job on it."),
     "download": ("copies", "Write a version's files into a directory."),
     "history": ("journal", "What happened to a model or version."),
+    "init": ("init", "Write a commented fedreg.yaml from what is found."),
     "inventory": ("inventory", "What there is, in all registries."),
     "lineage": ("lineage", "What led to a version and what came of it."),
     "operations": ("operations", "List, show and cancel operations."),

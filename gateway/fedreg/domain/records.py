@@ -66,6 +66,7 @@ class IntentKind(StrEnum):
     COPY = "copy"
     PROMOTION = "promotion"
     CHANGE = "change"
+    CHECK = "check"
 
 
 class IntentState(StrEnum):

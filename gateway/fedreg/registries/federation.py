@@ -41,6 +41,10 @@ class Federation:
         """Registry -> kind."""
         return {name: entry.kind for name, entry in self._registries.items()}
 
+    def kind(self, name: str) -> str:
+        """The kind of a registry. Raises NotFound."""
+        return self._entry(name).kind
+
     def manifest(self, name: str) -> AdapterManifest:
         """The manifest of a registry's kind; nothing is opened. Raises NotFound."""
         return load_manifest(self._entry(name).kind)

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fedreg.domain.capabilities import Capabilities, Operation
-from fedreg.domain.errors import FedregError, NotFound, RegistryError
+from fedreg.domain.errors import FedregError, InvalidRequest, NotFound, RegistryError
 from fedreg.domain.models import FileEntry, Model, Version
 from fedreg.domain.records import InventoryQuery, InventoryRow, ScanState
-from fedreg.domain.refs import Ref
+from fedreg.domain.refs import Ref, SelectorKind
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.services.pages import walk_versions
@@ -20,6 +20,8 @@ from fedreg.services.refresh import RefreshReport, refresh_all, refresh_stale
 from fedreg.services.selectors import resolve
 from fedreg.store import index, scans
 from fedreg.store.index import Facets as Facets
+
+INDEX_CURE = "read it live, or refresh the registry first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +150,34 @@ async def show_version(gateway: Gateway, ref: Ref) -> VersionView:
 async def get_version(gateway: Gateway, ref: Ref) -> Version:
     """A version, live."""
     return await resolve(gateway, ref)
+
+
+async def get_indexed_version(gateway: Gateway, ref: Ref) -> Version:
+    """A version as the index has it; nothing is asked of its registry. Raises NotFound, InvalidRequest."""
+    gateway.registries.kind(ref.registry)
+    if ref.selector is None or ref.selector.kind is not SelectorKind.VERSION:
+        raise InvalidRequest(f"'{ref}': the index is read by version only", cure="write @version:N, or read it live")
+    number, keyed = ref.selector.value, gateway.store.keyed
+    if keyed is not None:
+        found = keyed.get_version(ref.registry, ref.model, number)
+    else:
+        found = await gateway.store.read(lambda conn: index.get_version(conn, ref.registry, ref.model, number))
+    if found is None:
+        raise NotFound(f"'{ref}' is not in the index", registry=ref.registry, cure=INDEX_CURE)
+    return found
+
+
+async def get_indexed_model(gateway: Gateway, ref: Ref) -> Model:
+    """A model as the index has it. Raises NotFound."""
+    gateway.registries.kind(ref.registry)
+    keyed = gateway.store.keyed
+    if keyed is not None:
+        found = keyed.get_model(ref.registry, ref.model)
+    else:
+        found = await gateway.store.read(lambda conn: index.get_model(conn, ref.registry, ref.model))
+    if found is None:
+        raise NotFound(f"'{ref}' is not in the index", registry=ref.registry, cure=INDEX_CURE)
+    return found
 
 
 def _newest_first(version: Version) -> tuple[int, str]:

@@ -18,6 +18,7 @@ WORKFLOWS: Mapping[IntentKind, str] = {
     IntentKind.COPY: "copy",
     IntentKind.PROMOTION: "change",
     IntentKind.CHANGE: "change",
+    IntentKind.CHECK: "check",
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from fedreg.domain.manifest import Digest
 from fedreg.domain.models import Provenance, Version
 from fedreg.domain.stages import NONE, Approval
 from fedreg.services.gateway import Gateway
@@ -22,16 +23,24 @@ async def merge_overflow(gateway: Gateway, versions: Sequence[Version]) -> list[
     """The versions of one registry with what the gateway holds of them, and the digests it has read."""
     if not versions:
         return []
+    if len(versions) == 1 and gateway.store.keyed is not None:
+        values, digest = gateway.store.keyed.get_held(versions[0].registry, versions[0].identity)
+        return [merge_held(versions[0], values, digest)]
     registry = versions[0].registry
     identities = [version.identity for version in versions]
-    values, known = await gateway.store.read(
+    held, known = await gateway.store.read(
         lambda conn: (
             overflow.get_values(conn, registry, identities),
             digests.get_digests(conn, registry, identities),
         )
     )
-    merged = [merge_values(version, values.get(version.identity, {})) for version in versions]
-    return [replace(v, digest=known.get(v.identity, v.digest)) if known else v for v in merged]
+    return [merge_held(v, held.get(v.identity, {}), known.get(v.identity)) for v in versions]
+
+
+def merge_held(version: Version, values: Mapping[str, Any], digest: Digest | None) -> Version:
+    """A version with its overflow values, and with the digest that the gateway knows."""
+    merged = merge_values(version, values) if values else version
+    return merged if digest is None else replace(merged, digest=digest)
 
 
 def merge_values(version: Version, values: Mapping[str, Any]) -> Version:

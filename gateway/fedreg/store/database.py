@@ -20,6 +20,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, Prog
 from fedreg.domain.errors import ConfigError, StoreError
 from fedreg.store import health
 from fedreg.store.connections import open_reader, open_writer, parse_url
+from fedreg.store.keyed import KeyedReads
 from fedreg.store.ownership import Owner, Ownership, busy, read_owner
 from fedreg.store.upgrade import check_revision, upgrade
 from fedreg.store.writer import Writer
@@ -37,6 +38,7 @@ class Store:
         self._ownership = ownership
         self._closed = False
         self._local = threading.local()
+        self._keyed: KeyedReads | None = None
         self._connections: list[Connection] = []
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="fedreg-store-reader")
 
@@ -73,6 +75,13 @@ class Store:
             raise StoreError("the store is closed", cure="open it again")
         with _translated():
             return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, fn)
+
+    @property
+    def keyed(self) -> KeyedReads | None:
+        """Reads by key, for the event loop's thread alone; None in memory, where the writer has the connection."""
+        if self._keyed is None and self._path is not None:
+            self._keyed = KeyedReads(open_reader(self._path, read_only=self.read_only))
+        return self._keyed
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn` on the writer thread; returns once it is committed and on disk.
@@ -118,6 +127,9 @@ class Store:
     def _close(self) -> None:
         self._closed = True
         self._readers.shutdown()
+        keyed, self._keyed = self._keyed, None
+        if keyed is not None:
+            keyed.close()
         while self._connections:
             self._connections.pop().close()
         if self._writer is not None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from itertools import count
+from random import Random
 from typing import Any, TypeVar
 
 from fedreg.domain.capabilities import Operation
@@ -41,9 +42,8 @@ def new_key() -> str:
 
 
 def pattern_bytes(size: int) -> bytes:
-    """Bytes without a short period, the same each time: a shifted or doubled part shows."""
-    block = b"".join(hashlib.sha256(number.to_bytes(4, "big")).digest() for number in range(size // 32 + 1))
-    return block[:size]
+    """Bytes without a period, the same each time: a shifted, doubled or missing part shows."""
+    return Random(size).randbytes(size)
 
 
 def file_source(path: str, data: bytes, *, size: int | None = None, sha256: str | None = "") -> FileSource:

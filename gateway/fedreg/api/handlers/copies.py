@@ -7,7 +7,7 @@ from aiohttp import web
 from fedreg.api.context import actor_of, gateway_of, principal_of
 from fedreg.api.encoding import Reply, Request
 from fedreg.domain.refs import Ref
-from fedreg.services.check import CheckReport, check
+from fedreg.services.check_operation import start_check
 from fedreg.services.copy import start_copy
 from fedreg.services.copy_plan import CopyPlan, plan_copy
 from fedreg.services.operations import OperationView, view_operation
@@ -55,7 +55,10 @@ async def create_copy(request: web.Request, *, body: NewCopy) -> Reply[CopyPlan 
     return Reply(await view_operation(gateway, intent), headers={"Location": f"/v1/operations/{intent.id}"})
 
 
-async def create_check(request: web.Request, *, body: NewCheck) -> CheckReport:
+async def create_check(request: web.Request, *, body: NewCheck) -> Reply[OperationView]:
+    """Start a comparison; its `result` is the report."""
+    gateway = gateway_of(request)
     source, target = Ref.parse(body.source), Ref.parse(body.target)
     principal_of(request).require(Role.READER, source.registry, target.registry)
-    return await check(gateway_of(request), source, target, download=body.download)
+    intent = await start_check(gateway, source, target, download=body.download, actor=actor_of(request))
+    return Reply(await view_operation(gateway, intent), headers={"Location": f"/v1/operations/{intent.id}"})

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from fedreg.api.context import actor_of, gateway_of, model_ref
 from fedreg.api.edits import Edit, Reason, apply_edit, operation_headers, pin_model
-from fedreg.api.encoding import Listing, Reply, Request
+from fedreg.api.encoding import Listing, Origin, Reply, Request
 from fedreg.api.paging import PageQuery
 from fedreg.domain.models import Model, ModelDraft, ModelQuery
 from fedreg.domain.refs import Ref, parse_selector
-from fedreg.services import edits
+from fedreg.services import catalog, edits
 from fedreg.services.gateway import Gateway
 
 
@@ -53,8 +53,9 @@ async def create_model(request: web.Request, *, body: NewModel) -> Reply[Model]:
     return Reply(await _get(gateway, ref), headers={"Location": location, **operation_headers(made)})
 
 
-async def get_model(request: web.Request) -> Model:
-    return await _get(gateway_of(request), model_ref(request))
+async def get_model(request: web.Request, *, query: Origin) -> Model:
+    read = catalog.get_indexed_model if query.source == "index" else _get
+    return await read(gateway_of(request), model_ref(request))
 
 
 async def update_model(request: web.Request, *, body: Edit) -> Reply[Model]:

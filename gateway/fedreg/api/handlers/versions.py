@@ -6,7 +6,7 @@ from aiohttp import web
 
 from fedreg.api.context import actor_of, gateway_of, model_ref, version_ref
 from fedreg.api.edits import OPERATION_HEADER, Edit, Reason, apply_edit, operation_headers, pin_version
-from fedreg.api.encoding import Listing, Reply, Request
+from fedreg.api.encoding import Listing, Origin, Reply, Request
 from fedreg.api.paging import PageQuery
 from fedreg.domain.models import Version
 from fedreg.domain.stages import Approval
@@ -38,8 +38,9 @@ async def list_versions(request: web.Request, *, query: PageQuery) -> Listing[Ve
     return Listing(items=tuple(await merge_overflow(gateway, page.items)), next_cursor=page.next_token)
 
 
-async def get_version(request: web.Request) -> Version:
-    return await catalog.get_version(gateway_of(request), version_ref(request))
+async def get_version(request: web.Request, *, query: Origin) -> Version:
+    read = catalog.get_indexed_version if query.source == "index" else catalog.get_version
+    return await read(gateway_of(request), version_ref(request))
 
 
 async def update_version(request: web.Request, *, body: Edit) -> Reply[Version]:

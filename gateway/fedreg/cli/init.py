@@ -1,0 +1,87 @@
+"""`fedreg init`: a commented configuration from what it finds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from fedreg.cli.output import note
+from fedreg.domain.errors import AlreadyExists
+from fedreg.settings.redaction import mask_url
+
+HEAD = """\
+# fedreg: which registries there are, and where the gateway keeps what it knows.
+# Every value may use ${VAR}, ${VAR:-default} and ${file:/run/secrets/name}. `fedreg config check` finds mistakes.
+
+# Links, intents, lineage and the journal are kept here; the index of models can always be rebuilt.
+store: {url: "sqlite:///fedreg.db"}
+
+# Without tokens the gateway listens on loopback only. Make a hash with: printf %s TOKEN | sha256sum
+# auth:
+#   tokens: [{subject: ci, sha256: "<64 hex digits>", roles: [operator]}]   # reader, operator, approver, admin
+
+registries:
+"""
+MLFLOW = """\
+  # {found}
+  mlflow:
+    kind: mlflow
+    url: "{url}"
+    token: "${{MLFLOW_TRACKING_TOKEN:-}}"
+    stages: {{held_by: alias, map: {{production: champion}}}}   # production is the alias champion
+"""
+SAGEMAKER = """\
+  # {found}
+  sagemaker:
+    kind: sagemaker
+    region: {region}
+{profile}    # artifact_root: "s3://BUCKET/fedreg"                   # where copies go; without it nothing can be copied in
+    # inference: {{image: "ACCOUNT.dkr.ecr.{region}.amazonaws.com/IMAGE:TAG"}}
+"""
+
+
+@click.command()
+@click.option("--path", type=click.Path(path_type=Path), default=Path("fedreg.yaml"), show_default=True)
+def init(path: Path) -> None:
+    """Write a commented fedreg.yaml from what is found: MLFLOW_TRACKING_URI, and an AWS region or profile."""
+    if path.exists():
+        raise AlreadyExists(f"'{path}' exists", cure="name another file with --path, or edit it")
+    path.write_text(render_config(os.environ, Path.home()))
+    note(f"wrote {path}; edit it, then run `fedreg config check` and `fedreg registries`")
+    click.echo(str(path))
+
+
+def render_config(env: Mapping[str, str], home: Path) -> str:
+    """The configuration's text. What was not found stands there as a comment, to be filled in."""
+    return HEAD + _mlflow(env) + _sagemaker(env, home)
+
+
+def _mlflow(env: Mapping[str, str]) -> str:
+    uri = env.get("MLFLOW_TRACKING_URI", "")
+    if urlsplit(uri).scheme in ("http", "https"):
+        # A password in the address stays in the environment.
+        shown = uri if mask_url(uri) == uri else "${MLFLOW_TRACKING_URI}"
+        return MLFLOW.format(found="from MLFLOW_TRACKING_URI", url=shown)
+    return _as_comment(MLFLOW.format(found="MLFLOW_TRACKING_URI is not set to a server", url="http://127.0.0.1:5000"))
+
+
+def _sagemaker(env: Mapping[str, str], home: Path) -> str:
+    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
+    profile = env.get("AWS_PROFILE")
+    has_files = (home / ".aws" / "config").exists() or (home / ".aws" / "credentials").exists()
+    line = f"    profile: {profile}\n" if profile else ""
+    text = SAGEMAKER.format(
+        found="from the AWS settings of this machine" if region or profile or has_files else "no AWS settings found",
+        region=region or "eu-west-1",
+        profile=line,
+    )
+    return text if region or profile or has_files else _as_comment(text)
+
+
+def _as_comment(text: str) -> str:
+    lines = text.splitlines()
+    return "".join(f"{line}\n" if line.lstrip().startswith("#") else f"  # {line[2:]}\n" for line in lines)

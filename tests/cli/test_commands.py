@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fedreg.cli.main import COMMANDS
+from fedreg.cli.init import render_config
+from fedreg.cli.main import COMMANDS, run
 from fedreg.cli.main import fedreg as root
 
 from .conftest import Outcome

@@ -39,7 +39,7 @@ SAGEMAKER = """\
   sagemaker:
     kind: sagemaker
     region: {region}
-{profile}    # artifact_root: "s3://BUCKET/fedreg"                   # where copies go; without it nothing can be copied in
+{profile}    # artifact_root: "s3://BUCKET/fedreg"   # where copies go; without it none can arrive
     # inference: {{image: "ACCOUNT.dkr.ecr.{region}.amazonaws.com/IMAGE:TAG"}}
 """
 

@@ -1,0 +1,61 @@
+"""What `doctor` says of an MLflow registry. Reads only; never raises."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fedreg.domain.errors import FedregError, NotFound, RegistryAuthError
+from fedreg.domain.models import Finding, Severity
+from fedreg_adapters.mlflow.artifacts import PROXY
+from fedreg_adapters.mlflow.client import API, Client
+
+Check = Callable[[], Awaitable[str]]
+
+
+async def diagnose(client: Client, *, experiment: str, access: str) -> list[Finding]:
+    """Address, credentials, models, experiments and artifacts, one finding each; later ones need the address."""
+
+    async def address() -> str:
+        await client.send("diagnose", "GET", "api/3.0/mlflow/server-info")
+        return f"an MLflow server answers at {client.session.base}"
+
+    async def models() -> str:
+        answer = await client.get("diagnose", "registered-models/search", {"max_results": "1"})
+        return "models can be read" if answer.get("registered_models") else "models can be read; there are none yet"
+
+    async def versions() -> str:
+        await client.get("diagnose", "model-versions/search", {"max_results": "1"})
+        return "versions can be read"
+
+    async def uploads() -> str:
+        found = await client.get("diagnose", "experiments/get-by-name", {"experiment_name": experiment})
+        if found["experiment"].get("lifecycle_stage") == "deleted":
+            raise NotFound(f"experiment {experiment!r} is deleted", cure="restore it, or set `experiment`")
+        return f"uploads go to experiment {experiment!r}; whether it may be written shows at the first upload"
+
+    async def artifacts() -> str:
+        await client.send("diagnose", "GET", PROXY, query={"path": ""})
+        return "the artifact proxy answers"
+
+    first = await _finding("address", address, missing="an older MLflow server, without server-info, or none at all")
+    if first.severity is Severity.ERROR:
+        return [first]
+    found = [first, await _finding("models", models), await _finding("versions", versions)]
+    found.append(await _finding("experiment", uploads, missing=f"experiment {experiment!r} is made at first upload"))
+    if access != "direct":
+        found.append(await _finding("artifacts", artifacts))
+    return found
+
+
+async def _finding(check: str, ask: Check, *, missing: str | None = None) -> Finding:
+    try:
+        return Finding(check=check, severity=Severity.OK, message=await ask())
+    except RegistryAuthError as error:
+        cure = error.cure or "check token, username and password"
+        return Finding(check=check, severity=Severity.ERROR, message=error.message, cure=cure)
+    except FedregError as error:
+        gone = isinstance(error, NotFound) or error.upstream_code == "404"
+        if missing is not None and gone:
+            return Finding(check=check, severity=Severity.WARNING, message=missing, cure=error.cure)
+        cure = error.cure or f"check url, and that it serves {API}"
+        return Finding(check=check, severity=Severity.ERROR, message=error.message, cure=cure)

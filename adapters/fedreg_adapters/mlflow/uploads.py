@@ -1,0 +1,334 @@
+"""Making versions: bytes first, into the artifacts of a run of ours, then one create that carries the key.
+
+A stock server takes an `mlflow-artifacts:` source only with the run that owns it, hence the run. An upload is found
+again by the tag `fedreg.key` on run and version; a create that came through twice leaves the lowest number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fedreg.domain.calls import Effect
+from fedreg.domain.capabilities import check_version_draft
+from fedreg.domain.errors import (
+    AlreadyExists,
+    Conflict,
+    FedregError,
+    IntegrityError,
+    InvalidRequest,
+    NotFound,
+    Outcome,
+    Unsupported,
+)
+from fedreg.domain.models import FileEntry, UploadState, VersionDraft, VersionStatus
+from fedreg_adapters.mlflow import mapping
+from fedreg_adapters.mlflow.artifacts import Artifacts, Files
+from fedreg_adapters.mlflow.client import Client, Json
+from fedreg_adapters.mlflow.manifest import LIMITS
+from fedreg_adapters.mlflow.mapping import CODEC, KEY_TAG
+from fedreg_adapters.mlflow.paths import to_path
+
+# mlflow.utils.validation: MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH, MAX_ENTITIES_PER_BATCH.
+_METRICS_AT_ONCE, _PARAMS_AT_ONCE = 800, 100
+_FOLDER = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """The uploads of one registry. Versions are returned as MLflow's JSON."""
+
+    client: Client
+    artifacts: Artifacts
+    experiment: str
+
+    # -- begin -----------------------------------------------------------------------------------------
+
+    async def begin(self, draft: VersionDraft, key: str) -> UploadState:
+        """The run of this key, made if there is none.
+
+        Raises NotFound for an unknown model, InvalidRequest for a draft that MLflow would refuse later.
+        """
+        check_draft(draft, self.client.registry)
+        await self.client.get("begin_upload", "registered-models/get", {"name": CODEC.encode(draft.model)})
+        experiment_id = await self._experiment_id()
+        run = await self._find_run(experiment_id, key) or await self._create_run(experiment_id, draft, key)
+        info = run["info"]
+        data = {
+            "run_id": info["run_id"],
+            "root": f"{info['artifact_uri'].rstrip('/')}/{_FOLDER}",
+            "started": int(info.get("start_time") or 0),
+            "description": draft.description or "",
+            "tags": version_tags(draft, key),
+            "metrics": {k: _number(v) for k, v in draft.metrics.items() if mapping.is_loggable_metric(k, v)},
+            "params": {k: v for k, v in draft.params.items() if mapping.is_loggable_param(k, v)},
+            "run_tags": mapping.git_tags(draft.provenance),
+            "files": dict(draft.files),
+        }
+        return UploadState(key=key, model=draft.model, data=data)
+
+    async def _experiment_id(self) -> str:
+        found = await self._find_experiment()
+        if found is None:
+            try:
+                body = {"name": self.experiment}
+                return str((await self.client.write("begin_upload", "experiments/create", body))["experiment_id"])
+            except AlreadyExists:  # by somebody else, meanwhile
+                found = await self._find_experiment()
+        if found is None or found.get("lifecycle_stage") == "deleted":
+            raise Conflict(
+                f"experiment {self.experiment!r} is deleted",
+                registry=self.client.registry,
+                cure="restore it in MLflow, or set `experiment` to another name",
+            )
+        return str(found["experiment_id"])
+
+    async def _find_experiment(self) -> Json | None:
+        try:
+            query = {"experiment_name": self.experiment}
+            found: Json = (await self.client.get("begin_upload", "experiments/get-by-name", query))["experiment"]
+            return found
+        except NotFound:
+            return None
+
+    async def _find_run(self, experiment_id: str, key: str) -> Json | None:
+        """The oldest run of this key: one choice for everybody, whatever came through twice."""
+        runs = await self._runs_of(experiment_id, key)
+        return min(runs, key=lambda run: (int(run["info"].get("start_time") or 0), run["info"]["run_id"]), default=None)
+
+    async def _runs_of(self, experiment_id: str, key: str) -> list[Json]:
+        body = {
+            "experiment_ids": [experiment_id],
+            "filter": f"tags.`{KEY_TAG}` = '{mapping.key_tag_value(key)}'",
+            "max_results": 100,
+        }
+        answer = await self.client.write("begin_upload", "runs/search", body, effect=Effect.READ)
+        return list(answer.get("runs", []))
+
+    async def _create_run(self, experiment_id: str, draft: VersionDraft, key: str) -> Json:
+        tags = {KEY_TAG: mapping.key_tag_value(key), "fedreg.model": draft.model[:5000]}
+        body = {
+            "experiment_id": experiment_id,
+            "run_name": f"upload of {draft.model}"[:250],
+            "start_time": int(time.time() * 1000),
+            "tags": mapping.to_tag_list(tags),
+        }
+        run: Json = (await self.client.write("begin_upload", "runs/create", body))["run"]
+        return run
+
+    async def entry(self, state: UploadState, path: str) -> tuple[Files, FileEntry]:
+        """An uploaded file, before any version has it. Raises NotFound."""
+        files = self.artifacts.at(state.data["root"])
+        stored, size = files.stored(path), state.data["files"].get(path)
+        if size is not None:
+            return files, FileEntry(path=stored, size=size)
+        for entry in await files.entries():
+            if entry.path == stored:
+                return files, entry
+        raise NotFound(f"file {path!r} is not uploaded", registry=self.client.registry)
+
+    # -- finish ----------------------------------------------------------------------------------------
+
+    async def finish(self, state: UploadState) -> Json:
+        """Register what was uploaded. Raises NotFound for an unknown model, IntegrityError where a file is missing."""
+        existing = await self.settle(state.model, state.key)
+        if existing is not None:
+            return existing
+        data = state.data
+        entries = await self.artifacts.at(data["root"]).entries()
+        stored = {entry.path: entry.size for entry in entries}
+        renamed = {path: to_path(path) for path in stored if to_path(path) != path}
+        _check_arrived(data["files"], {renamed.get(path, path): size for path, size in stored.items()})
+        await self._log(data)
+        tags = dict(data["tags"])
+        if renamed:
+            tags[mapping.PATHS_TAG] = json.dumps(renamed, sort_keys=True)
+        body = {"source": data["root"], "run_id": data["run_id"], "description": data["description"]}
+        return await self.create(state.model, state.key, body, tags)
+
+    async def create(self, model: str, key: str, body: Json, tags: Mapping[str, str]) -> Json:
+        """One create; where its outcome is unknown the key is looked up once, where it came twice one is removed."""
+        body = {"name": CODEC.encode(model), **body, "tags": mapping.to_tag_list(tags)}
+        try:
+            made: Json = (await self.client.write("create_version", "model-versions/create", body))["model_version"]
+        except FedregError as error:
+            if error.outcome is not Outcome.UNKNOWN:
+                raise
+            late = await self.settle(model, key)
+            if late is None:
+                raise
+            return late
+        return await self.settle(model, key) or made
+
+    async def settle(self, model: str, key: str) -> Json | None:
+        """The version of this key; twins beyond the lowest number are deleted.
+
+        A twin has the same source: MLflow's own copy of a version carries all its tags, the key among them.
+        """
+        found = await self.versions_of_key(model, key)
+        for twin in found[1:]:
+            if _origin(twin) == _origin(found[0]):
+                await self.delete_version(twin)
+        return found[0] if found else None
+
+    async def versions_of_key(self, model: str, key: str) -> list[Json]:
+        """All versions of a model that carry this key, lowest number first."""
+        native = CODEC.encode(model)
+        query = f"{mapping.name_filter(native)} AND tags.`{KEY_TAG}` = '{mapping.key_tag_value(key)}'"
+        found = [item for item in await self._search(query) if item["name"] == native]
+        return sorted(found, key=lambda item: int(item["version"]))
+
+    async def _search(self, query: str) -> list[Json]:
+        pages = self.client.pages(
+            "find_version", "model-versions/search", "model_versions", {"filter": query, "max_results": "1000"}
+        )
+        return [item async for items, _ in pages for item in items]
+
+    async def delete_version(self, item: Json) -> None:
+        """Remove a version; one that is gone already is fine."""
+        body = {"name": item["name"], "version": str(item["version"])}
+        try:
+            await self.client.write(
+                "delete_version", "model-versions/delete", body, method="DELETE", effect=Effect.IDEMPOTENT
+            )
+        except NotFound:
+            return
+
+    async def _log(self, data: Mapping[str, Any]) -> None:
+        """Metrics, parameters and git tags into the run, then end it. Safe to repeat: same values, same time."""
+        run_id, at = data["run_id"], data["started"]
+        metrics = [{"key": key, "value": value, "timestamp": at, "step": 0} for key, value in data["metrics"].items()]
+        params = [{"key": key, "value": value} for key, value in data["params"].items()]
+        batches = [{"metrics": part} for part in _parts(metrics, _METRICS_AT_ONCE)]
+        batches += [{"params": part} for part in _parts(params, _PARAMS_AT_ONCE)]
+        if data["run_tags"]:
+            batches.append({"tags": mapping.to_tag_list(data["run_tags"])})
+        for batch in batches:
+            await self.client.write("finish", "runs/log-batch", {"run_id": run_id, **batch}, effect=Effect.IDEMPOTENT)
+        end = {"run_id": run_id, "status": "FINISHED", "end_time": int(time.time() * 1000)}
+        await self.client.write("finish", "runs/update", end, effect=Effect.IDEMPOTENT)
+
+    # -- without bytes ---------------------------------------------------------------------------------
+
+    async def register(self, draft: VersionDraft, key: str) -> Json:
+        """A version of bytes in place. The run is named where this server knows it; else it is provenance only."""
+        check_draft(draft, self.client.registry)
+        if not draft.source_uri:
+            raise InvalidRequest("source_uri is empty", registry=self.client.registry, cure="say where the bytes are")
+        existing = await self.settle(draft.model, key)
+        if existing is not None:
+            return existing
+        body: Json = {"source": draft.source_uri, "description": draft.description or ""}
+        logged = re.fullmatch(r"models:/(m-[0-9a-f]+)", draft.source_uri)
+        if logged:
+            body["model_id"] = logged.group(1)
+        run_id = draft.provenance.run_id or _owner(draft.source_uri)
+        if run_id and await self._knows_run(run_id):
+            body["run_id"] = run_id
+        return await self.create(draft.model, key, body, version_tags(draft, key, all_values=True))
+
+    async def copy(self, source: Json, model: str, key: str) -> Json:
+        """A version over the same bytes, as MLflow's own copy makes it, without stage, alias and approval."""
+        existing = await self.settle(model, key)
+        if existing is not None:
+            return existing
+        tags = {
+            name: value
+            for name, value in mapping.tags_of(source).items()
+            if not name.startswith(mapping.OWN) or mapping.is_carried(name)
+        }
+        body = {
+            "source": f"models:/{source['name']}/{source['version']}",
+            "description": source.get("description", ""),
+            **{field: source[field] for field in ("run_id", "run_link", "model_id") if source.get(field)},
+        }
+        if re.search(r"[?#%@]", source["name"]):  # a models:/ URI can't spell it
+            body["source"] = source["source"]
+        return await self.create(model, key, body, {**tags, KEY_TAG: mapping.key_tag_value(key)})
+
+    async def _knows_run(self, run_id: str) -> bool:
+        try:
+            await self.client.get("create_version", "runs/get", {"run_id": run_id})
+        except (NotFound, InvalidRequest):
+            return False
+        return True
+
+    # -- abort -----------------------------------------------------------------------------------------
+
+    async def abort(self, state: UploadState) -> None:
+        """Remove the run, its bytes and half-made versions, unless a ready version stands on them."""
+        run_id = state.data["run_id"]
+        standing = await self._versions_on(run_id)
+        if any(mapping.status_of(item) is VersionStatus.READY for item in standing):
+            return
+        for item in standing:
+            await self.delete_version(item)
+        await self.artifacts.at(state.data["root"]).delete()
+        await self._delete_run(run_id)
+        for late in await self._versions_on(run_id):  # a create that arrived after all: its bytes are gone
+            await self.delete_version(late)
+
+    async def _versions_on(self, run_id: str) -> list[Json]:
+        return await self._search(f"run_id = '{run_id}'")
+
+    async def _delete_run(self, run_id: str) -> None:
+        try:
+            await self.client.write("abort", "runs/delete", {"run_id": run_id}, effect=Effect.IDEMPOTENT)
+        except (NotFound, InvalidRequest, Conflict):  # gone, or deleted before
+            return
+
+
+def check_draft(draft: VersionDraft, registry: str) -> None:
+    """InvalidRequest or Unsupported for what MLflow would refuse after the bytes were sent."""
+    if draft.packaging != "files":
+        raise Unsupported(f"packaging {draft.packaging!r}: MLflow keeps files", registry=registry, cure="use 'files'")
+    check_version_draft(draft, LIMITS, registry=registry)
+    mapping.check_tag_keys(draft.tags, registry)
+
+
+def version_tags(draft: VersionDraft, key: str, *, all_values: bool = False) -> dict[str, str]:
+    """The tags of the create: the user's, the key, the origin, the approval, and values that no run of ours holds."""
+    metrics = {k: v for k, v in draft.metrics.items() if all_values or not mapping.is_loggable_metric(k, v)}
+    params = {k: v for k, v in draft.params.items() if all_values or not mapping.is_loggable_param(k, v)}
+    return {
+        **draft.tags,
+        KEY_TAG: mapping.key_tag_value(key),
+        **mapping.source_tags(draft.provenance),
+        **mapping.approval_tags(draft.approval),
+        **({mapping.METRICS_TAG: json.dumps(metrics, sort_keys=True)} if metrics else {}),
+        **({mapping.PARAMS_TAG: json.dumps(params, sort_keys=True)} if params else {}),
+    }
+
+
+def _number(value: float) -> float | str:
+    """A float as JSON and MLflow's requests carry it."""
+    return "NaN" if math.isnan(value) else value
+
+
+def _check_arrived(announced: Mapping[str, int], arrived: Mapping[str, int]) -> None:
+    wrong = sorted(path for path, size in announced.items() if arrived.get(path) != size)
+    if wrong:
+        raise IntegrityError(
+            f"{len(wrong)} announced files are not in place, {wrong[0]!r} first",
+            cure="upload them before finish",
+            details={"files": wrong[:100]},
+        )
+
+
+def _origin(item: Json) -> tuple[str, str]:
+    return str(item.get("source", "")), str(item.get("run_id", ""))
+
+
+def _owner(uri: str) -> str | None:
+    """The run whose artifacts a URI points into, by MLflow's default layout."""
+    found = re.search(r"^runs:/([0-9a-f]{32})|/([0-9a-f]{32})/artifacts(?:/|$)", uri)
+    return (found.group(1) or found.group(2)) if found else None
+
+
+def _parts(items: list[Json], size: int) -> Iterable[list[Json]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,7 +1,9 @@
 """Scans: bringing the index up to date with a registry.
 
-A scan resumes at its page. A deletion is believed only after a complete sweep and a get that says NotFound,
-and never for more than a guard's share of what was known.
+A scan resumes at its page. One that was asked for is full; one because of age is incremental where the registry's
+incremental scans see all that the inventory shows (MLflow's miss aliases, so its are always full). A deletion is
+believed only after a complete sweep and a get that says NotFound, and never for more than a guard's share of what
+was known.
 """
 
 from __future__ import annotations
@@ -14,14 +16,17 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from fedreg.domain.capabilities import Change
 from fedreg.domain.errors import FedregError, NotFound
 from fedreg.domain.models import Batch, VersionId
 from fedreg.domain.port import RegistryAdapter
-from fedreg.domain.records import Actor, Change, Origin, ScanState
+from fedreg.domain.records import Actor, Origin, ScanState
+from fedreg.domain.records import Change as JournalChange
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.store import index, journal, scans
 
+SHOWN = frozenset({Change.CREATED, Change.STAGE, Change.ALIAS, Change.TAGS, Change.APPROVAL})
 MAX_DELETES = 10
 MAX_DELETES_SHARE = 0.2
 
@@ -39,9 +44,9 @@ class RefreshReport:
     error: dict[str, Any] | None = None
 
 
-async def refresh_all(gateway: Gateway, registries: Sequence[str]) -> list[RefreshReport]:
+async def refresh_all(gateway: Gateway, registries: Sequence[str], *, full: bool = True) -> list[RefreshReport]:
     """Refresh registries side by side; one that is down does not stop the others."""
-    return list(await asyncio.gather(*(refresh(gateway, name) for name in registries)))
+    return list(await asyncio.gather(*(refresh(gateway, name, full=full) for name in registries)))
 
 
 async def refresh_stale(gateway: Gateway, registries: Sequence[str], max_age: timedelta | None) -> list[RefreshReport]:
@@ -49,14 +54,17 @@ async def refresh_stale(gateway: Gateway, registries: Sequence[str], max_age: ti
     states = await gateway.store.read(lambda conn: {name: scans.get_state(conn, name) for name in registries})
     now = gateway.now()
     stale = [name for name in registries if _is_stale(states[name], now, max_age)]
-    return await refresh_all(gateway, stale)
+    return await refresh_all(gateway, stale, full=False)
 
 
-async def refresh(gateway: Gateway, registry: str) -> RefreshReport:
-    """Scan one registry to the end. A registry's failure is in the report; what was read until then stays."""
+async def refresh(gateway: Gateway, registry: str, *, full: bool = True) -> RefreshReport:
+    """Scan one registry to the end; not `full`: only for changes, where that shows enough.
+
+    A registry's failure is in the report; what was read until then stays.
+    """
     async with gateway.locks.hold(registry, ""):
         try:
-            return await _scan(gateway, registry)
+            return await _scan(gateway, registry, full)
         except FedregError as error:
             failure = error.to_dict()
             state = await gateway.store.read(lambda conn: scans.get_state(conn, registry)) or ScanState(
@@ -66,12 +74,13 @@ async def refresh(gateway: Gateway, registry: str) -> RefreshReport:
             return RefreshReport(registry=registry, error=failure)
 
 
-async def _scan(gateway: Gateway, registry: str) -> RefreshReport:
+async def _scan(gateway: Gateway, registry: str, wants_full: bool) -> RefreshReport:
     adapter = await gateway.registries.get(registry)
     state = await gateway.store.read(lambda conn: scans.get_state(conn, registry)) or ScanState(registry=registry)
     resumed = state.sweep_started_at is not None
     started = state.sweep_started_at if resumed and state.sweep_started_at else gateway.now()
-    cursor, full = state.cursor, True
+    enough = adapter.capabilities.incremental >= SHOWN and not wants_full
+    cursor, full = state.cursor if resumed or enough else None, True
     models = versions = changes = 0
     while True:
         batch = await adapter.scan(cursor)
@@ -159,8 +168,8 @@ def _is_stale(state: ScanState | None, now: datetime, max_age: timedelta | None)
     return max_age is not None and now - state.completed_at > max_age
 
 
-def _deleted(registry: str, model: str, version: VersionId | None, since: datetime) -> Change:
-    return Change(
+def _deleted(registry: str, model: str, version: VersionId | None, since: datetime) -> JournalChange:
+    return JournalChange(
         action="deleted",
         registry=registry,
         model=model,

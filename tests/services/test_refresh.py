@@ -1,0 +1,139 @@
+"""Scans: full, incremental, resumed; what was observed is journalled, and deletions are confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fedreg.domain.errors import RegistryUnavailable
+from fedreg.domain.models import Batch, ModelDraft, Version
+from fedreg.domain.records import InventoryQuery, Origin
+from fedreg.domain.refs import Ref
+from fedreg.services import audit, catalog, copy, promotion
+from fedreg.services.gateway import Gateway
+from fedreg.services.refresh import MAX_DELETES, refresh
+
+from .conftest import ACTOR, make_version
+
+
+async def listed(gateway: Gateway) -> list[tuple[str, str | None]]:
+    page = await catalog.list_inventory(gateway, InventoryQuery(registries=("left",)), versions=True)
+    return [(row.model, row.version) for row in page.items]
+
+
+async def test_the_first_scan_is_a_baseline_and_later_changes_are_observed(gateway: Gateway) -> None:
+    await make_version(gateway, "left", "churn")
+    first = await refresh(gateway, "left")
+    assert (first.models, first.versions, first.error) == (1, 1, None)
+    assert await audit.list_audit(gateway) == []
+    adapter = await gateway.registries.get("left")
+    version = await adapter.get_version("churn", "1")
+    await adapter.set_stage(version.id, "staging")  # past the gateway
+    await refresh(gateway, "left")
+    entries = await audit.list_audit(gateway)
+    assert [(e.change.action, e.change.before, e.change.after) for e in entries] == [("stage_set", "none", "staging")]
+    assert entries[0].change.origin is Origin.OBSERVED and entries[0].change.not_before is not None
+
+
+async def test_our_own_changes_are_not_observed_again(gateway: Gateway) -> None:
+    await make_version(gateway, "left", "churn")
+    await refresh(gateway, "left")
+    await promotion.promote(gateway, Ref.parse("left:churn@1"), "staging", actor=ACTOR)
+    await refresh(gateway, "left")
+    await refresh(gateway, "left")
+    assert [e.change.origin for e in await audit.list_audit(gateway)] == [Origin.OURS]
+
+
+async def test_a_deletion_is_believed_after_a_whole_sweep_and_a_get(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_version(gateway, "left", "churn")
+    await make_version(gateway, "left", "other")
+    await refresh(gateway, "left")
+    adapter = await gateway.registries.get("left")
+    await adapter.delete_version("churn", "1")
+    incremental = await refresh(gateway, "left", full=False)
+    assert (incremental.deleted, await listed(gateway)) == (0, [("churn", "1"), ("other", "1")])
+    report = await refresh(gateway, "left")
+    assert (report.deleted, await listed(gateway)) == (1, [("other", "1")])
+    assert [e.change.action for e in await audit.list_audit(gateway)] == ["deleted"]
+
+
+async def test_what_a_sweep_missed_but_a_get_finds_stays(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    await make_version(gateway, "left", "churn")
+    await refresh(gateway, "left")
+    await show_nothing(gateway, monkeypatch)
+    report = await refresh(gateway, "left")
+    assert (report.deleted, await listed(gateway)) == (0, [("churn", "1")])
+
+
+async def test_too_many_deletions_at_once_are_withheld(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(MAX_DELETES + 1):
+        await make_version(gateway, "left", "churn", description=str(number))
+    await refresh(gateway, "left")
+    adapter = await gateway.registries.get("left")
+    for number in range(MAX_DELETES + 1):
+        await adapter.delete_version("churn", str(number + 1))
+    report = await refresh(gateway, "left")
+    assert (report.deleted, report.deletions_withheld) == (0, MAX_DELETES + 1)
+    assert len(await listed(gateway)) == MAX_DELETES + 1
+
+
+async def test_a_scan_that_broke_off_resumes_at_its_page(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = await gateway.registries.get("left")
+    for name in ("a", "b", "c"):
+        await make_version(gateway, "left", name)
+    scan, asked = adapter.scan, []
+
+    async def one_model_a_time(cursor: str | None) -> Batch:
+        """The first page, then a registry that is down, once; then the rest."""
+        asked.append(cursor)
+        if len(asked) == 2:
+            raise RegistryUnavailable("down")
+        batch = await scan(None)
+        if len(asked) == 1:
+            return Batch(
+                models=batch.models[:1], versions=batch.versions[:1], cursor="page 2", complete=False, full=True
+            )
+        return batch
+
+    monkeypatch.setattr(adapter, "scan", one_model_a_time)
+    broken = await refresh(gateway, "left")
+    assert broken.error is not None and broken.error["code"] == "registry_unavailable"
+    resumed = await refresh(gateway, "left")
+    assert resumed.error is None and asked == [None, "page 2", "page 2"]
+    assert [model for model, _ in await listed(gateway)] == ["a", "b", "c"]
+
+
+async def test_what_the_target_cannot_hold_is_held_and_shown_by_the_gateway(gateway: Gateway) -> None:
+    """The memory registry takes descriptions of 500 characters, here the source has a longer one of its own."""
+    left, right = await gateway.registries.get("left"), await gateway.registries.get("right")
+    await make_version(gateway, "left", "churn", description="short")
+    long = "x" * 501
+    await right.create_model(ModelDraft(name="churn"))
+    get = left.get_version
+
+    async def described(model: str, version: str) -> Version:
+        return replace(await get(model, version), description=long, tags={"UPPER KEY" * 10: "v"})
+
+    left.get_version = described  # type: ignore[method-assign]
+    report = await copy.copy_version(gateway, Ref.parse("left:churn@1"), Ref("right", "churn"), actor=ACTOR)
+    assert {(loss.field.split(".")[0], loss.kind.value) for loss in report.losses} == {
+        ("description", "held_by_gateway"),
+        ("tags", "held_by_gateway"),
+    }
+    native = await right.get_version("churn", "1")
+    assert native.description is None and not native.tags
+    shown = await catalog.get_version(gateway, Ref.parse(report.target))
+    assert shown.description == long and shown.tags == {"UPPER KEY" * 10: "v"}
+    assert {"description"} <= set(shown.held_by_gateway)
+
+
+async def show_nothing(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = await gateway.registries.get("left")
+
+    async def empty(cursor: str | None) -> Batch:
+        return Batch(models=(), versions=(), cursor=None, complete=True, full=True)
+
+    monkeypatch.setattr(adapter, "scan", empty)

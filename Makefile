@@ -1,25 +1,42 @@
-# Every target creates .venv and installs what it needs by itself.
-PYTHON ?= python3
+# Needs Python 3.11 or newer, make and a package index, and nothing else: every target makes .venv by itself.
+#   make demo              the tour, then a sandbox that stays up (ONCE=1: ends after the tour)
+#   make test              lint and all tests (ARGS="-k copy": some of them)
+#   make conformance kind=mlflow
+MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The first interpreter that is new enough; PYTHON=/path/to/python names another one.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+# Wheels only: nothing is compiled. Bytecode is written by the first import of what is really used.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+	--only-binary :all: --no-compile -c constraints.txt
 kind ?= all
+ARGS ?=
 
-.PHONY: setup demo test lint bench soak conformance docs clean
+.PHONY: help setup demo test lint format bench soak conformance docs clean
+
+help:
+	@echo "make demo | test | lint | format | bench | soak | conformance [kind=…] | docs | setup | clean"
 
 setup: $(STAMP)
 
+# hatchling comes first, so that the editable install needs no build environment of its own.
 $(STAMP): pyproject.toml constraints.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing into $(VENV) (a minute or two the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@test -n "$(PYTHON)" || { echo "fedreg needs Python 3.11 or newer: install it, or say PYTHON=/path/to/python"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) can't make virtual environments: install its venv module (Debian: python3-venv)"; exit 1; }
+	@echo "installing into $(VENV): a minute or two the first time"
+	@$(INSTALL) hatchling
+	@$(INSTALL) --no-build-isolation -e ".[dev]"
 	@touch $(STAMP)
 
 demo: setup
-	@$(BIN)/fedreg demo $(if $(ONCE),--once)
+	@$(BIN)/fedreg demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -27,17 +44,21 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
 bench: setup
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 soak: setup
-	$(BIN)/python -m pytest -m soak --timeout 3600
+	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
 
 conformance: setup
-	$(BIN)/python -m pytest tests/adapters -k conformance $(if $(filter-out all,$(kind)),--kind $(kind))
+	$(BIN)/python -m pytest tests/adapters -k conformance $(if $(filter-out all,$(kind)),--kind $(kind)) $(ARGS)
 
 docs: setup
-	$(BIN)/python -m fedreg.docs_pages
+	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -44,6 +44,7 @@ def configure_logging(*, level: int = logging.INFO, as_json: bool = True, stream
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.INFO))
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def mask_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

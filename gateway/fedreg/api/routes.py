@@ -16,8 +16,7 @@ from fedreg.api.handlers import (
     versions,
 )
 from fedreg.api.handlers.system import Health
-from fedreg.services.copy_plan import CopyPlan
-from fedreg.services.operations import OperationView
+from fedreg.domain.reports import CopyPlan, OperationView
 from fedreg.settings.sections import Role
 
 READER, OPERATOR, APPROVER, ADMIN = Role.READER, Role.OPERATOR, Role.APPROVER, Role.ADMIN

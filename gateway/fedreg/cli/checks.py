@@ -7,7 +7,7 @@ import click
 from fedreg.cli.output import Column, format_option, note, print_json, print_rows
 from fedreg.cli.session import run_reading
 from fedreg.domain.refs import Ref
-from fedreg.services.check import ERROR
+from fedreg.domain.reports import ERROR
 
 DIFFERENCES, FAILED = 4, 1
 COLUMNS = (

@@ -10,9 +10,7 @@ from fedreg.cli.output import Column, format_option, human_size, print_item, pri
 from fedreg.cli.progress import show_progress
 from fedreg.cli.session import run_reading, run_writing
 from fedreg.domain.refs import Ref
-from fedreg.services.copy import CopyReport
-from fedreg.services.copy_plan import CopyPlan
-from fedreg.services.fidelity import Loss
+from fedreg.domain.reports import CopyPlan, CopyReport, Loss
 
 LOSS_COLUMNS = (
     Column("field", lambda loss: loss.field),

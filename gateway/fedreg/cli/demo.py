@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,7 @@ def demo(once: bool) -> None:
 
     Everything is on loopback and in a temporary directory; nothing is left behind.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as with Ctrl-C: everything is taken down
     with tempfile.TemporaryDirectory(prefix="fedreg-demo-") as directory:
         note("starting a real MLflow server, the SageMaker stand-in and S3 …")
         with boot_sandbox(Path(directory)) as sandbox:

@@ -15,7 +15,7 @@ from fedreg.client.local import LocalClient
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.records import InventoryQuery, InventoryRow
 from fedreg.domain.refs import Ref
-from fedreg.services.catalog import Inventory, ModelView, VersionView
+from fedreg.domain.reports import Inventory, ModelView, VersionView
 
 PARTIAL = 4
 PAGE = 1000

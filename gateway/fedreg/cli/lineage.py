@@ -8,7 +8,7 @@ from fedreg.cli.output import note, print_json
 from fedreg.cli.session import run_reading
 from fedreg.domain.lineage import Edge, Node
 from fedreg.domain.refs import Ref
-from fedreg.services.lineage import LineageGraph
+from fedreg.domain.reports import LineageGraph
 
 PARTIAL = 4
 
@@ -52,7 +52,9 @@ def _branches(graph: LineageGraph, node: Node, upstream: bool, indent: str, seen
     for edge in _edges_at(graph, node, upstream):
         other = edge.source if upstream else edge.target
         again = " (see above)" if other.key in seen else ""
-        lines.append(f"{indent}{edge.relation.value.replace('_', ' ')}: {other.kind.value} {other.label}{again}")
+        kind = other.kind.value.replace("_", " ")
+        name = other.label if other.label.startswith(kind) else f"{kind} {other.label}"
+        lines.append(f"{indent}{edge.relation.value.replace('_', ' ')}: {name}{again}")
         if not again:
             seen.add(other.key)
             lines += _branches(graph, other, upstream, indent + "  ", seen)

@@ -6,7 +6,7 @@ import click
 
 from fedreg.cli.output import Column, format_option, print_item, print_rows
 from fedreg.cli.session import run_reading, run_writing
-from fedreg.services.operations import OperationView
+from fedreg.domain.reports import OperationView
 
 COLUMNS = (
     Column("operation", lambda view: view.id),

@@ -7,7 +7,7 @@ import click
 from fedreg.cli.output import format_option, note, print_item
 from fedreg.cli.session import run_reading, run_writing
 from fedreg.domain.refs import Ref
-from fedreg.services.promotion import PromotionReport
+from fedreg.domain.reports import PromotionReport
 
 
 @click.command()

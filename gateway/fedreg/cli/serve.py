@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from importlib.util import find_spec
 
 import click
 
@@ -19,4 +21,15 @@ def serve(ctx: click.Context, host: str | None, port: int | None) -> None:
     from fedreg.settings import find_config, load_settings
 
     settings = load_settings(find_config(ctx.find_root().obj["config"]))
-    asyncio.run(serve_gateway(settings, host=host, port=port, ready=lambda url: note(f"listening {url}")))
+    serving = serve_gateway(settings, host=host, port=port, ready=lambda url: note(f"listening {url}"))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serving)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where the extra is installed."""
+    if find_spec("uvloop") is None:
+        return None
+    from uvloop import new_event_loop
+
+    return new_event_loop

@@ -14,12 +14,17 @@ from fedreg.client.local import LocalClient, Progress, open_local
 from fedreg.domain.models import Version
 from fedreg.domain.records import Intent, InventoryQuery, JournalEntry
 from fedreg.domain.refs import Ref
-from fedreg.services.catalog import Inventory, ModelView, RegistryView, VersionView
-from fedreg.services.check import CheckReport
-from fedreg.services.copy import CopyReport
-from fedreg.services.downloads import DownloadReport
-from fedreg.services.lineage import LineageGraph
-from fedreg.services.promotion import PromotionReport
+from fedreg.domain.reports import (
+    CheckReport,
+    CopyReport,
+    DownloadReport,
+    Inventory,
+    LineageGraph,
+    ModelView,
+    PromotionReport,
+    RegistryView,
+    VersionView,
+)
 from fedreg.settings import Settings
 
 T = TypeVar("T")

@@ -17,6 +17,22 @@ from fedreg.bootstrap import open_gateway
 from fedreg.domain.models import ModelDraft, Version
 from fedreg.domain.records import Actor, Intent, IntentKind, IntentState, InventoryQuery, JournalEntry
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import (
+    CapabilityView,
+    CheckReport,
+    CopyPlan,
+    CopyReport,
+    DownloadReport,
+    Inventory,
+    LineageGraph,
+    ModelView,
+    OperationView,
+    PromotionReport,
+    RefreshReport,
+    RegistryView,
+    Verification,
+    VersionView,
+)
 from fedreg.domain.stages import Approval
 from fedreg.services import (
     audit,
@@ -31,18 +47,9 @@ from fedreg.services import (
     promotion,
     refresh,
 )
-from fedreg.services.catalog import CapabilityView, Inventory, ModelView, RegistryView, VersionView
-from fedreg.services.check import CheckReport
-from fedreg.services.copy import CopyReport
-from fedreg.services.copy_plan import CopyPlan, plan_copy
-from fedreg.services.downloads import DownloadReport
+from fedreg.services.copy_plan import plan_copy
 from fedreg.services.gateway import Gateway
-from fedreg.services.lineage import LineageGraph
-from fedreg.services.operations import OperationView
-from fedreg.services.promotion import PromotionReport
-from fedreg.services.refresh import RefreshReport
 from fedreg.settings import Settings, find_config, load_settings
-from fedreg.store.journal import Verification
 
 Progress = Callable[[Mapping[str, Any]], None]
 PROGRESS_SECONDS = 0.2

@@ -43,6 +43,7 @@ def _register(
     with mlflow.start_run():
         mlflow.log_params(params)
         mlflow.log_metrics(metrics)
+        mlflow.set_tag("mlflow.source.name", "train.py")
         mlflow.set_tag("mlflow.source.git.commit", "9fceb02d0ae598e95dc970b74767f19372d61af8")
         mlflow.log_input(mlflow.data.from_numpy(features, name=f"{name}-training"), context="training")  # type: ignore[attr-defined]
         mlflow.sklearn.log_model(

@@ -7,10 +7,10 @@ from datetime import datetime
 from fedreg.domain.errors import NotFound
 from fedreg.domain.records import JournalEntry
 from fedreg.domain.refs import Ref, SelectorKind
+from fedreg.domain.reports import Verification
 from fedreg.services.gateway import Gateway
 from fedreg.services.selectors import resolve
 from fedreg.store import journal
-from fedreg.store.journal import Verification as Verification
 
 
 async def list_history(

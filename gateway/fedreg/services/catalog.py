@@ -4,74 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
-from fedreg.domain.capabilities import Capabilities, Operation
+from fedreg.domain.capabilities import Operation
 from fedreg.domain.errors import FedregError, InvalidRequest, NotFound, RegistryError
-from fedreg.domain.models import FileEntry, Model, Version
-from fedreg.domain.records import InventoryQuery, InventoryRow, ScanState
+from fedreg.domain.models import Model, Version
+from fedreg.domain.records import InventoryQuery, ScanState
 from fedreg.domain.refs import Ref, SelectorKind
+from fedreg.domain.reports import CapabilityView, Facets, Inventory, ModelView, RefreshReport, RegistryView, VersionView
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.services.pages import walk_versions
-from fedreg.services.refresh import RefreshReport, refresh_all, refresh_stale
+from fedreg.services.refresh import refresh_all, refresh_stale
 from fedreg.services.selectors import resolve
 from fedreg.store import index, scans
-from fedreg.store.index import Facets as Facets
 
 INDEX_CURE = "read it live, or refresh the registry first"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryView:
-    """One configured registry. `error` says why it did not answer, where it was asked."""
-
-    name: str
-    kind: str
-    title: str
-    reachable: bool | None = None
-    error: Mapping[str, Any] | None = None
-    last_scan: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inventory:
-    """A page of the inventory. `partial` names registries whose rows may be missing or old, and why."""
-
-    items: tuple[InventoryRow, ...]
-    next_cursor: str | None = None
-    partial: tuple[Mapping[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelView:
-    """A model with its versions, newest first."""
-
-    model: Model
-    versions: tuple[Version, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionView:
-    """A version with its files; `files_error` where they can't be listed."""
-
-    ref: str
-    version: Version
-    files: tuple[FileEntry, ...] = ()
-    files_error: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapabilityView:
-    """What one registry can do, narrowed to what it allows where it could be opened."""
-
-    registry: str
-    kind: str
-    capabilities: Capabilities
-    ceiling_only: bool = False
-    error: Mapping[str, Any] | None = field(default=None)
 
 
 async def list_registries(gateway: Gateway, *, ping: bool) -> list[RegistryView]:

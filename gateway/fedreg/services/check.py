@@ -7,45 +7,27 @@ A claimed digest (a tag) never makes an `=`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fedreg.domain.errors import FedregError
 from fedreg.domain.manifest import Basis, Digest, Manifest, ManifestEntry
 from fedreg.domain.models import FileEntry, Version
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import (
+    DIFFERS,
+    ERROR,
+    NOT_COMPARABLE,
+    ONLY_SOURCE,
+    ONLY_TARGET,
+    SAME,
+    CheckReport,
+    CheckRow,
+)
 from fedreg.services.copy_plan import find_counterpart, list_payload
 from fedreg.services.gateway import Gateway
 from fedreg.services.pages import walk_versions
 from fedreg.services.selectors import resolve
 from fedreg.services.transfer import hash_stream
-
-SAME, DIFFERS, ONLY_SOURCE, ONLY_TARGET, NOT_COMPARABLE, ERROR = "=", "*", "+", "-", "?", "!"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckRow:
-    """One compared thing: a file of a version, or a whole version. `basis` says what the verdict rests on."""
-
-    symbol: str
-    item: str
-    basis: str | None = None
-    detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
-    """All rows, and the digests of both ends where two versions were compared by all their files."""
-
-    source: str
-    target: str
-    rows: tuple[CheckRow, ...]
-    source_digest: Digest | None = None
-    target_digest: Digest | None = None
-
-    @property
-    def same(self) -> bool:
-        return bool(self.rows) and all(row.symbol == SAME for row in self.rows)
 
 
 async def check(gateway: Gateway, source: Ref, target: Ref, *, download: bool) -> CheckReport:

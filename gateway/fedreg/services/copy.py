@@ -7,7 +7,7 @@ files that are in place are not sent again, and `finish` finds the version it ma
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,28 +16,15 @@ import msgspec
 from fedreg.domain.errors import FedregError
 from fedreg.domain.records import ENDED, Actor, Intent, IntentKind, IntentState
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import CopyPlan, CopyReport
 from fedreg.engine.port import Context
 from fedreg.services import intents as promises
-from fedreg.services.copy_plan import CopyPlan, plan_copy
+from fedreg.services.copy_plan import plan_copy
 from fedreg.services.copy_steps import CopySteps
-from fedreg.services.fidelity import Loss
 from fedreg.services.gateway import Gateway
 from fedreg.store import intents
 
 POLL_LIMIT = 600
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyReport:
-    """What a copy did. `digest` was read at both ends; `moved` is False where the copy was there already."""
-
-    source: str
-    target: str
-    digest: str
-    files: int
-    bytes: int
-    moved: bool
-    losses: tuple[Loss, ...] = ()
 
 
 async def copy_version(

@@ -7,7 +7,7 @@ import msgspec
 from fedreg.domain.errors import FedregError, NotFound
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Intent
-from fedreg.services.copy_plan import CopyPlan
+from fedreg.domain.reports import CopyPlan
 from fedreg.services.gateway import Gateway
 
 

@@ -4,46 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from fedreg.domain.capabilities import Operation
 from fedreg.domain.errors import InvalidRequest, NotFound, Unsupported
 from fedreg.domain.manifest import is_payload
-from fedreg.domain.models import FileEntry, ModelDraft, Version, VersionDraft, VersionId, VersionStatus
+from fedreg.domain.models import FileEntry, ModelDraft, Version, VersionDraft, VersionStatus
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Counterpart
 from fedreg.domain.refs import Ref
-from fedreg.services.fidelity import Loss, accept_losses, fit_model, fit_version
+from fedreg.domain.reports import CopyPlan, Loss
+from fedreg.services.fidelity import accept_losses, fit_model, fit_version
 from fedreg.services.gateway import Gateway
 from fedreg.services.selectors import resolve
 from fedreg.store import counterparts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyPlan:
-    """What will be copied where. `files` maps path -> size in bytes; `key` is the same for the same two ends."""
-
-    source: VersionId
-    source_registry: str
-    target_registry: str
-    target_model: str
-    key: str
-    files: Mapping[str, int]
-    draft: VersionDraft
-    model_draft: ModelDraft | None = None
-    held: Mapping[str, Any] = field(default_factory=dict)
-    model_held: Mapping[str, Any] = field(default_factory=dict)
-    losses: tuple[Loss, ...] = ()
-    already_at: str | None = None
-
-    @property
-    def bytes(self) -> int:
-        return sum(self.files.values())
-
-    @property
-    def source_ref(self) -> Ref:
-        return Ref(self.source_registry, self.source.model).at_version(self.source.version)
 
 
 async def plan_copy(

@@ -12,7 +12,7 @@ from fedreg.domain.manifest import Basis, Manifest
 from fedreg.domain.models import Version
 from fedreg.domain.records import Change, Counterpart, Intent, IntentState
 from fedreg.domain.refs import Ref
-from fedreg.services.copy_plan import CopyPlan
+from fedreg.domain.reports import CopyPlan
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_values
 from fedreg.store import counterparts, digests, edges, index, intents, journal, overflow

@@ -13,9 +13,9 @@ from fedreg.domain.errors import AlreadyExists, Conflict, IntegrityError, NotFou
 from fedreg.domain.manifest import MANIFEST_PATH, Manifest, ManifestEntry
 from fedreg.domain.models import FileEntry, FileSource, Pending, UploadState, Version, VersionStatus
 from fedreg.domain.port import RegistryAdapter
+from fedreg.domain.reports import CopyPlan
 from fedreg.engine.port import Context
 from fedreg.services.copy_abort import abort_upload
-from fedreg.services.copy_plan import CopyPlan
 from fedreg.services.copy_record import record_copy
 from fedreg.services.gateway import Gateway
 from fedreg.services.transfer import HashedSource, expect_same, hash_stream

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from fedreg.domain.errors import AlreadyExists, NotFound
 from fedreg.domain.manifest import Basis, Manifest, ManifestEntry, check_path
 from fedreg.domain.models import FileEntry
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import DownloadReport
 from fedreg.services.copy_plan import list_payload
 from fedreg.services.gateway import Gateway
 from fedreg.services.selectors import resolve
 from fedreg.services.transfer import HashedSource, expect_size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DownloadReport:
-    """What was written where."""
-
-    ref: str
-    directory: str
-    files: int
-    bytes: int
-    digest: str
 
 
 async def open_download(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -17,24 +16,8 @@ import msgspec
 from fedreg.domain.capabilities import Capabilities, Limits, Operation, check_tags
 from fedreg.domain.errors import InvalidRequest, LossNotAccepted
 from fedreg.domain.models import Model, ModelDraft, Provenance, Version, VersionDraft
+from fedreg.domain.reports import Loss, LossKind
 from fedreg.domain.stages import Approval
-
-
-class LossKind(StrEnum):
-    """What became of a field."""
-
-    RENAMED = "renamed"
-    HELD_BY_GATEWAY = "held_by_gateway"
-    DROPPED = "dropped"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """One line of a fidelity report."""
-
-    field: str
-    kind: LossKind
-    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fedreg.domain.capabilities import Operation
 from fedreg.domain.errors import FedregError
-from fedreg.domain.lineage import Edge, Node, NodeKind, version_node
+from fedreg.domain.lineage import Node, NodeKind, version_node
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import LineageGraph
 from fedreg.services.gateway import Gateway
 from fedreg.services.selectors import resolve
 from fedreg.store import edges
 
 NODE_CAP = 1000
 DEFAULT_DEPTH = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineageGraph:
-    """Everything reachable from `root`. `partial` says which registries could not be asked."""
-
-    root: Node
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-    truncated: bool = False
-    partial: tuple[dict[str, object], ...] = ()
 
 
 async def get_lineage(

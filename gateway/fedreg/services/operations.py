@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from fedreg.domain.errors import Conflict, NotFound
 from fedreg.domain.records import ENDED, Intent, IntentKind, IntentState
+from fedreg.domain.reports import OperationView
 from fedreg.services.copy_abort import abort_copy
 from fedreg.services.gateway import Gateway
 from fedreg.services.intents import get_intent
 from fedreg.store import intents
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationView:
-    """An operation. `progress` counts files and bytes while it runs; `error` is set where it failed."""
-
-    id: str
-    kind: IntentKind
-    state: IntentState
-    actor: str
-    reason: str | None
-    plan: Mapping[str, Any]
-    progress: Mapping[str, Any] | None
-    result: Mapping[str, Any] | None
-    error: Mapping[str, Any] | None
-    created_at: datetime
-    updated_at: datetime
 
 
 async def list_operations(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from fedreg.domain.errors import Conflict, PreconditionFailed
 from fedreg.domain.models import Version, VersionStatus
 from fedreg.domain.records import Actor, IntentKind
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import PromotionReport
 from fedreg.domain.stages import NONE, parse_stage
 from fedreg.services.changes import apply_change, plan_effect
 from fedreg.services.effects import held_by_gateway
@@ -16,24 +17,6 @@ from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.services.pages import walk_versions
 from fedreg.services.selectors import resolve
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromotionReport:
-    """What a promotion does or did.
-
-    `holders_before` are the other versions that had the stage; where the stage is an exclusive pointer it has
-    left them, else they still have it and `shared_with` names them. `held_by` is `gateway` or the registry's way.
-    """
-
-    ref: str
-    stage_before: str
-    stage: str
-    held_by: str
-    holders_before: tuple[str, ...]
-    shared_with: tuple[str, ...]
-    changed: bool
-    operation: str | None = None
 
 
 async def promote(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from fedreg.domain.models import Batch, VersionId
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Actor, Origin, ScanState
 from fedreg.domain.records import Change as JournalChange
+from fedreg.domain.reports import RefreshReport
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.store import index, journal, scans
@@ -29,19 +30,6 @@ from fedreg.store import index, journal, scans
 SHOWN = frozenset({Change.CREATED, Change.STAGE, Change.ALIAS, Change.TAGS, Change.APPROVAL})
 MAX_DELETES = 10
 MAX_DELETES_SHARE = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefreshReport:
-    """What a refresh saw. `deletions_withheld` counts what the guard did not believe; `error` ends it early."""
-
-    registry: str
-    models: int = 0
-    versions: int = 0
-    changes: int = 0
-    deleted: int = 0
-    deletions_withheld: int = 0
-    error: dict[str, Any] | None = None
 
 
 async def refresh_all(gateway: Gateway, registries: Sequence[str], *, full: bool = True) -> list[RefreshReport]:

@@ -31,7 +31,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """`url`: `sqlite:///FILE`, relative to the configuration file, or `postgresql://…`. May hold a password."""
+    """`url`: `sqlite:///FILE`, relative to the configuration file. PostgreSQL is not supported yet."""
 
     url: str = DEFAULT_STORE
 

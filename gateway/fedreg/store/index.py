@@ -1,7 +1,7 @@
 """The index of models and versions: what registries showed last. It can always be rebuilt by a scan."""
 
+from fedreg.domain.reports import Facets
 from fedreg.store.index_items import (
-    Facets,
     Missing,
     count_versions,
     facets,

@@ -9,19 +9,11 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from fedreg.domain.models import Model, Version, VersionId
+from fedreg.domain.reports import Facets
 from fedreg.store import documents
 from fedreg.store.columns import listed
 from fedreg.store.schema import facets as facet_rows
 from fedreg.store.schema import models, version_documents, versions
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facets:
-    """How many versions the index has, by registry, by stage and by approval."""
-
-    registries: dict[str, int]
-    stages: dict[str, int]
-    approvals: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

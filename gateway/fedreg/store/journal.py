@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select
 
 from fedreg.domain.records import Actor, Change, JournalEntry, Origin
+from fedreg.domain.reports import Verification
 from fedreg.store import attribution
 from fedreg.store.columns import canonical_json, to_micros
 from fedreg.store.globs import to_sqlite_glob
 from fedreg.store.schema import journal
 
 GENESIS = "0" * 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """`entries` were found to be in order; `broken_at` is the sequence of the first that is not."""
-
-    ok: bool
-    entries: int
-    broken_at: int | None = None
 
 
 def append(tx: Connection, change: Change, now: datetime) -> JournalEntry:

@@ -7,10 +7,11 @@ from aiohttp import web
 from fedreg.api.context import actor_of, gateway_of, principal_of
 from fedreg.api.encoding import Reply, Request
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import CopyPlan, OperationView
 from fedreg.services.check_operation import start_check
 from fedreg.services.copy import start_copy
-from fedreg.services.copy_plan import CopyPlan, plan_copy
-from fedreg.services.operations import OperationView, view_operation
+from fedreg.services.copy_plan import plan_copy
+from fedreg.services.operations import view_operation
 from fedreg.settings.sections import Role
 
 

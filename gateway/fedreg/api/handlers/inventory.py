@@ -13,8 +13,8 @@ from fedreg.api.encoding import Request
 from fedreg.api.paging import PageQuery
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.records import InventoryQuery
+from fedreg.domain.reports import Facets, Inventory
 from fedreg.services import catalog
-from fedreg.services.catalog import Facets, Inventory
 from fedreg.settings.sections import Role
 
 

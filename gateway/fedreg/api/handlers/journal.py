@@ -18,9 +18,9 @@ from fedreg.domain.errors import Forbidden
 from fedreg.domain.lineage import Node
 from fedreg.domain.records import JournalEntry
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import LineageGraph, Verification
 from fedreg.services import audit
-from fedreg.services.audit import Verification
-from fedreg.services.lineage import DEFAULT_DEPTH, LineageGraph
+from fedreg.services.lineage import DEFAULT_DEPTH
 from fedreg.services.lineage import get_lineage as read_lineage
 from fedreg.settings.sections import Role
 

@@ -14,8 +14,8 @@ from fedreg.api.middleware import REQUEST_ID_HEADER
 from fedreg.api.paging import PageQuery, end_page
 from fedreg.domain.errors import Forbidden, NotFound
 from fedreg.domain.records import ENDED, IntentKind, IntentState
+from fedreg.domain.reports import OperationView
 from fedreg.services import operations
-from fedreg.services.operations import OperationView
 from fedreg.settings.sections import Role
 
 POLL_SECONDS = 0.25

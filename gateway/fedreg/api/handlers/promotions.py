@@ -11,8 +11,8 @@ from fedreg.api.handlers.operations import find_visible, list_visible
 from fedreg.api.paging import PageQuery
 from fedreg.domain.records import IntentKind, IntentState
 from fedreg.domain.refs import Ref
-from fedreg.services.operations import OperationView
-from fedreg.services.promotion import PromotionReport, promote
+from fedreg.domain.reports import OperationView, PromotionReport
+from fedreg.services.promotion import promote
 from fedreg.settings.sections import Role
 
 

@@ -12,8 +12,8 @@ from aiohttp import web
 from fedreg.api.context import REFRESHES, gateway_of, principal_of
 from fedreg.api.encoding import Listing, Reply
 from fedreg.api.paging import PageQuery, cut_page
+from fedreg.domain.reports import CapabilityView, RegistryView
 from fedreg.services import catalog
-from fedreg.services.catalog import CapabilityView, RegistryView
 from fedreg.services.gateway import Gateway
 from fedreg.services.refresh import refresh
 

@@ -9,10 +9,11 @@ from fedreg.api.edits import OPERATION_HEADER, Edit, Reason, apply_edit, operati
 from fedreg.api.encoding import Listing, Origin, Reply, Request
 from fedreg.api.paging import PageQuery
 from fedreg.domain.models import Version
+from fedreg.domain.reports import PromotionReport
 from fedreg.domain.stages import Approval
 from fedreg.services import catalog, edits
 from fedreg.services.overflow import merge_overflow
-from fedreg.services.promotion import PromotionReport, promote
+from fedreg.services.promotion import promote
 
 
 class StageChange(Request, frozen=True, kw_only=True):

@@ -1,0 +1,237 @@
+"""What use cases answer: plans, reports and views. The same types in process, over HTTP and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from fedreg.domain.capabilities import Capabilities
+from fedreg.domain.lineage import Edge, Node
+from fedreg.domain.manifest import Digest
+from fedreg.domain.models import FileEntry, Model, ModelDraft, Version, VersionDraft, VersionId
+from fedreg.domain.records import IntentKind, IntentState, InventoryRow
+from fedreg.domain.refs import Ref
+
+SAME, DIFFERS, ONLY_SOURCE, ONLY_TARGET, NOT_COMPARABLE, ERROR = "=", "*", "+", "-", "?", "!"
+
+
+class LossKind(StrEnum):
+    """What became of a field."""
+
+    RENAMED = "renamed"
+    HELD_BY_GATEWAY = "held_by_gateway"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """One line of a fidelity report."""
+
+    field: str
+    kind: LossKind
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyPlan:
+    """What will be copied where. `files` maps path -> size in bytes; `key` is the same for the same two ends."""
+
+    source: VersionId
+    source_registry: str
+    target_registry: str
+    target_model: str
+    key: str
+    files: Mapping[str, int]
+    draft: VersionDraft
+    model_draft: ModelDraft | None = None
+    held: Mapping[str, Any] = field(default_factory=dict)
+    model_held: Mapping[str, Any] = field(default_factory=dict)
+    losses: tuple[Loss, ...] = ()
+    already_at: str | None = None
+
+    @property
+    def bytes(self) -> int:
+        return sum(self.files.values())
+
+    @property
+    def source_ref(self) -> Ref:
+        return Ref(self.source_registry, self.source.model).at_version(self.source.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyReport:
+    """What a copy did. `digest` was read at both ends; `moved` is False where the copy was there already."""
+
+    source: str
+    target: str
+    digest: str
+    files: int
+    bytes: int
+    moved: bool
+    losses: tuple[Loss, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionReport:
+    """What a promotion does or did.
+
+    `holders_before` are the other versions that had the stage; where the stage is an exclusive pointer it has
+    left them, else they still have it and `shared_with` names them. `held_by` is `gateway` or the registry's way.
+    """
+
+    ref: str
+    stage_before: str
+    stage: str
+    held_by: str
+    holders_before: tuple[str, ...]
+    shared_with: tuple[str, ...]
+    changed: bool
+    operation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRow:
+    """One compared thing: a file of a version, or a whole version. `basis` says what the verdict rests on."""
+
+    symbol: str
+    item: str
+    basis: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """All rows, and the digests of both ends where two versions were compared by all their files."""
+
+    source: str
+    target: str
+    rows: tuple[CheckRow, ...]
+    source_digest: Digest | None = None
+    target_digest: Digest | None = None
+
+    @property
+    def same(self) -> bool:
+        return bool(self.rows) and all(row.symbol == SAME for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineageGraph:
+    """Everything reachable from `root`. `partial` says which registries could not be asked."""
+
+    root: Node
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    truncated: bool = False
+    partial: tuple[dict[str, object], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshReport:
+    """What a refresh saw. `deletions_withheld` counts what the guard did not believe; `error` ends it early."""
+
+    registry: str
+    models: int = 0
+    versions: int = 0
+    changes: int = 0
+    deleted: int = 0
+    deletions_withheld: int = 0
+    error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryView:
+    """One configured registry. `error` says why it did not answer, where it was asked."""
+
+    name: str
+    kind: str
+    title: str
+    reachable: bool | None = None
+    error: Mapping[str, Any] | None = None
+    last_scan: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """A page of the inventory. `partial` names registries whose rows may be missing or old, and why."""
+
+    items: tuple[InventoryRow, ...]
+    next_cursor: str | None = None
+    partial: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelView:
+    """A model with its versions, newest first."""
+
+    model: Model
+    versions: tuple[Version, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionView:
+    """A version with its files; `files_error` where they can't be listed."""
+
+    ref: str
+    version: Version
+    files: tuple[FileEntry, ...] = ()
+    files_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapabilityView:
+    """What one registry can do, narrowed to what it allows where it could be opened."""
+
+    registry: str
+    kind: str
+    capabilities: Capabilities
+    ceiling_only: bool = False
+    error: Mapping[str, Any] | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationView:
+    """An operation. `progress` counts files and bytes while it runs; `error` is set where it failed."""
+
+    id: str
+    kind: IntentKind
+    state: IntentState
+    actor: str
+    reason: str | None
+    plan: Mapping[str, Any]
+    progress: Mapping[str, Any] | None
+    result: Mapping[str, Any] | None
+    error: Mapping[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadReport:
+    """What was written where."""
+
+    ref: str
+    directory: str
+    files: int
+    bytes: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facets:
+    """How many versions the index has, by registry, by stage and by approval."""
+
+    registries: dict[str, int]
+    stages: dict[str, int]
+    approvals: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """`entries` were found to be in order; `broken_at` is the sequence of the first that is not."""
+
+    ok: bool
+    entries: int
+    broken_at: int | None = None

@@ -54,7 +54,13 @@ def test_the_table_names_every_benchmark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [(["nothing"], "no benchmark 'nothing'"), (["copy", "--size", "huge"], "--size")]
+    ("arguments", "said"),
+    [
+        (["nothing"], "no benchmark 'nothing'"),
+        (["copy", "--size", "huge"], "--size"),
+        (["copy", "--rounds", "0"], "--rounds"),
+        (["live-read", "--seconds", "-1"], "--seconds"),
+    ],
 )
 def test_a_wrong_word_is_a_usage_error(arguments: list[str], said: str) -> None:
     done = run(*arguments)

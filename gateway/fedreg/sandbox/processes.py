@@ -51,7 +51,7 @@ def start_server(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, "TMPDIR": str(directory), **(env or {})},
             cwd=directory,
             start_new_session=True,
         )

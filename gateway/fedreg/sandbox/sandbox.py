@@ -71,6 +71,7 @@ class Sandbox:
         return {
             **QUIET,
             **CREDENTIALS,
+            "TMPDIR": str(self.directory),  # mlflow leaves what it downloads there
             "MLFLOW_TRACKING_URI": self.mlflow_url,
             "AWS_ENDPOINT_URL_SAGEMAKER": self.sagemaker_url,
             "AWS_ENDPOINT_URL_S3": self.s3_url,

@@ -1,0 +1,23 @@
+"""What may be set from the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.sizes import GIB, MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Sizes of the runs. Defaults are those of `make bench`.
+
+    - `copy_sizes`: in bytes. `rows`: versions in the index; the lineage graph has a tenth as many nodes.
+    - `rounds`: pairs of fedreg and reference. `seconds`: of one side of a round of requests.
+    - `promotions`: versions promoted.
+    """
+
+    copy_sizes: tuple[int, ...] = (64 * MIB, GIB)
+    rows: int = 200_000
+    rounds: int = 3
+    seconds: float = 2.0
+    promotions: int = 300

@@ -12,8 +12,12 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 # Wheels only: nothing is compiled. Bytecode is written by the first import of what is really used.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	--only-binary :all: --no-compile -c constraints.txt
+# Some environments forbid it; every server of a test would then compile its packages anew.
+export PYTHONDONTWRITEBYTECODE :=
 kind ?= all
 ARGS ?=
+# Test processes at once; a file's tests stay together, for they share servers.
+WORKERS ?= 2
 
 .PHONY: help setup demo test lint format bench soak conformance docs clean
 
@@ -36,7 +40,7 @@ demo: setup
 	@$(BIN)/fedreg demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

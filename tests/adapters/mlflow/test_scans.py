@@ -42,8 +42,9 @@ async def test_small_pages_and_another_process(
     connect: Opener, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each batch is read by a new adapter that has seen nothing of the scan so far."""
-    monkeypatch.setattr(scans, "MODELS_AT_ONCE", 2)
-    monkeypatch.setattr(scans, "VERSIONS_AT_ONCE", 3)
+    # Some pages of each, however much other tests have left on the server.
+    monkeypatch.setattr(scans, "MODELS_AT_ONCE", 2 + len(client.search_registered_models(max_results=1000)) // 4)
+    monkeypatch.setattr(scans, "VERSIONS_AT_ONCE", 3 + len(client.search_model_versions(max_results=10_000)) // 4)
     names = fill(client, 3, 2)
     long_name = f"team/{unique()}".ljust(280, "x")
     await connect().create_model(ModelDraft(name=long_name))

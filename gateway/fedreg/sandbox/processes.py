@@ -51,7 +51,7 @@ def start_server(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "TMPDIR": str(directory), **(env or {})},
+            env={**own_environment(), "TMPDIR": str(directory), **(env or {})},
             cwd=directory,
             start_new_session=True,
         )
@@ -73,6 +73,11 @@ def wait_until(server: ServerProcess, ready: Callable[[], bool]) -> None:
         f"{server.name} did not start; the end of its log:\n" + "\n".join(tail),
         cure="free some memory, or install its package again with `make setup`",
     )
+
+
+def own_environment() -> dict[str, str]:
+    """This process's environment without what would lead an SDK or a server out of the sandbox."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_", "FEDREG_"))}
 
 
 def answers(url: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import urllib.request
@@ -16,7 +15,7 @@ from string import Template
 
 from fedreg.domain.errors import ConfigError, RegistryUnavailable
 from fedreg.registries.manifests import load_manifest
-from fedreg.sandbox.processes import ServerProcess, answers, free_port, start_server, wait_until
+from fedreg.sandbox.processes import ServerProcess, answers, free_port, own_environment, start_server, wait_until
 
 BUCKET = "models-eu"
 REGION = "eu-west-1"
@@ -115,7 +114,7 @@ def run_module(module: str, sandbox: Sandbox, *arguments: str) -> str:
     """Run a module of the sandbox with the vendors' SDKs pointed at it. RegistryUnavailable where it fails."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
-        env={**os.environ, **sandbox.env},
+        env={**own_environment(), **sandbox.env},
         cwd=sandbox.directory,
         capture_output=True,
         text=True,

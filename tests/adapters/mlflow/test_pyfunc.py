@@ -20,6 +20,8 @@ from .steps import read_all, unique, upload
 
 @pytest.fixture
 def tracking(server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.setenv(name, server.url)  # mlflow sets them for good: this way they go with the test
     mlflow.set_tracking_uri(server.url)
     mlflow.set_registry_uri(server.url)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -18,7 +18,7 @@ from .server import MlflowServer
 from .steps import FILES, read_all, source, unique, upload
 
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
-BUCKET = "models"
+BUCKET = "mlflow-artifacts"  # its own: every moto server of a process shares one state
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,7 @@ soak: setup
 conformance: setup
 	$(BIN)/python -m pytest tests/adapters -k conformance $(if $(filter-out all,$(kind)),--kind $(kind)) $(ARGS)
 
+# docs/error-cases.md is made by the tests that see the answers: FEDREG_WRITE_DOCS=1 make test ARGS=tests/errors
 docs: setup
 	$(BIN)/python docs/generate.py
 

@@ -20,11 +20,11 @@ import yaml
 from fedreg.api.openapi import build_openapi
 from fedreg.api.routes import ROUTES
 from fedreg.cli.main import COMMANDS, fedreg
+from fedreg.domain.capability_table import capability_rows, describe_capabilities
 from fedreg.domain.errors import ERRORS, Outcome
 from fedreg.domain.port import AdapterManifest
 from fedreg.registries.manifests import BUILT_IN, load_manifest
 from fedreg.registries.policy import CallPolicy
-from fedreg.services.capability_table import capability_rows, describe_capabilities
 from fedreg.settings import json_schema
 from fedreg.settings.links import LinkMember, LinkSettings
 from fedreg.settings.sections import AuthSettings, Role, ServerSettings, StoreSettings, TokenSettings
@@ -100,6 +100,10 @@ def _cli() -> str:
         "Results go to stdout, progress and remarks to stderr. A reference is `REGISTRY:MODEL` or "
         "`REGISTRY:MODEL@SELECTOR`; a selector is `version:3`, `alias:champion`, `stage:production`, or a bare value "
         "that matches exactly one version. Which error ends with which exit code: [errors](errors.md).",
+        "TAB completes commands and options once the shell has read click's script: "
+        '`eval "$(_FEDREG_COMPLETE=bash_source fedreg)"` in `~/.bashrc`, '
+        '`eval "$(_FEDREG_COMPLETE=zsh_source fedreg)"` in `~/.zshrc`, or '
+        "`_FEDREG_COMPLETE=fish_source fedreg | source` in `~/.config/fish/completions/fedreg.fish`.",
     ]
     for path, command, ctx in iter_commands():
         parts += [f"## {path}", f"```text\n{command.get_help(ctx)}\n```"]
@@ -170,7 +174,7 @@ def _errors() -> str:
             MADE.format(source="`fedreg.domain.errors`"),
             "# Errors",
             "One family on every surface: a Python exception, problem+json over HTTP, one line and its cure on the "
-            "command line.",
+            "command line. What each kind of bad input is answered with stands in [error-cases](error-cases.md).",
             _table(("code", "Python", "HTTP", "exit", "retryable", "meaning"), rows),
             f"Anything unforeseen is `{base.code}` ({base.status}, exit {base.exit_code}).",
             f"Fields: `code`, `retryable`, {', '.join(f'`{name}`' for name in fields)}; absent ones are left out. "

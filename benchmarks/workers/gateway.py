@@ -7,13 +7,13 @@ elsewhere.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import hashlib
 import sys
 import tempfile
 from pathlib import Path
 
 from benchmarks.memory_registry import make_version
+from benchmarks.workers.loops import run
 from fedreg.bootstrap import open_gateway, serve_gateway
 from fedreg.services.refresh import refresh_all
 from fedreg.settings import load_settings
@@ -58,4 +58,4 @@ def _tokens() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

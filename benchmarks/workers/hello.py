@@ -7,6 +7,8 @@ import sys
 
 from aiohttp import web
 
+from benchmarks.workers.loops import run
+
 
 async def main() -> None:
     """Serve until killed."""
@@ -26,4 +28,4 @@ async def hello(_: web.Request) -> web.Response:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

@@ -1,6 +1,7 @@
 """A federation gateway for model registries. Names are loaded on first use.
 
-`fedreg.open(config)` blocks, `fedreg.aio.open(config)` is async; `fedreg.Ref` is a reference.
+`fedreg.open(config)` works in this process, `fedreg.connect(url, token=...)` through a gateway; both block, and
+`fedreg.aio` has the same async. `fedreg.Ref` is a reference, `fedreg.FedregError` the base of all errors.
 """
 
 from __future__ import annotations
@@ -13,19 +14,35 @@ from fedreg.version import __version__
 if TYPE_CHECKING:
     from fedreg import aio as aio
     from fedreg.client.blocking import Client as Client
+    from fedreg.client.blocking import connect_blocking as connect
     from fedreg.client.blocking import open_blocking as open  # noqa: A004
     from fedreg.domain.errors import FedregError as FedregError
+    from fedreg.domain.migrations import MigrationOptions as MigrationOptions
+    from fedreg.domain.records import InventoryQuery as InventoryQuery
     from fedreg.domain.refs import Ref as Ref
 
 _NAMES = {
     "Client": "fedreg.client.blocking:Client",
     "FedregError": "fedreg.domain.errors:FedregError",
+    "InventoryQuery": "fedreg.domain.records:InventoryQuery",
+    "MigrationOptions": "fedreg.domain.migrations:MigrationOptions",
     "Ref": "fedreg.domain.refs:Ref",
     "aio": "fedreg.aio",
+    "connect": "fedreg.client.blocking:connect_blocking",
     "open": "fedreg.client.blocking:open_blocking",
 }
 
-__all__ = ["Client", "FedregError", "Ref", "__version__", "aio", "open"]
+__all__ = [
+    "Client",
+    "FedregError",
+    "InventoryQuery",
+    "MigrationOptions",
+    "Ref",
+    "__version__",
+    "aio",
+    "connect",
+    "open",
+]
 
 
 def __getattr__(name: str) -> Any:

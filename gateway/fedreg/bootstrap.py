@@ -22,6 +22,7 @@ from fedreg.services.check_operation import run_check
 from fedreg.services.copy import run_copy
 from fedreg.services.gateway import Gateway
 from fedreg.services.intents import reconcile
+from fedreg.services.migration import run_migration
 from fedreg.settings import Settings
 from fedreg.store.database import Store
 
@@ -104,10 +105,14 @@ def _make_engine(url: str, gateway: Gateway) -> Engine:
     async def check(ctx: Context, args: dict[str, Any]) -> Any:
         return await run_check(gateway, ctx, args)
 
+    async def migration(ctx: Context, args: dict[str, Any]) -> Any:
+        return await run_migration(gateway, ctx, args)
+
     engine = DbosEngine(url)
     engine.register("copy", copy)
     engine.register("change", change)
     engine.register("check", check)
+    engine.register("migration", migration)
     return engine
 
 

@@ -20,6 +20,7 @@ async def test_every_route(api: Any, seed: Any) -> None:
     await _change_version(api)
     await _read_versions(api)
     await _copy(api)
+    await _migrate(api)
     await _look_back(api)
     await api("DELETE", V, **VERSION, expect=204)
     assert api.called == {(route.method, route.path) for route in ROUTES}
@@ -28,12 +29,16 @@ async def test_every_route(api: Any, seed: Any) -> None:
 async def _read_system(api: Any) -> None:
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/v1/facets", "/v1/capabilities"):
         await api("GET", path, expect=200)
+    examined = await api("GET", "/v1/doctor", query={"registry": "left"}, expect=200)
+    assert [item["registry"] for item in examined.json["items"]] == ["left"]
     listed = await api("GET", "/v1/registries", query={"ping": "true"}, expect=200)
     assert [(item["name"], item["reachable"]) for item in listed.json["items"]] == [("left", True), ("right", True)]
     one = await api("GET", R, registry="left", expect=200)
     assert one.json["reachable"] is True
     started = await api("POST", f"{R}/refresh", registry="left", expect=202)
-    assert started.headers["Location"] == "/v1/registries/left"
+    assert started.headers["Location"] == "/v1/registries/left/refresh"
+    seen = await api("GET", f"{R}/refresh", registry="left", query={"wait": "30"}, expect=200)
+    assert (seen.json["running"], seen.json["report"]["error"]) == (False, None)
 
 
 async def _change_models(api: Any) -> None:
@@ -113,9 +118,25 @@ async def _copy(api: Any) -> None:
     assert {row["symbol"] for row in checked.json["result"]["rows"]} == {"="}
 
 
+async def _migrate(api: Any) -> None:
+    asked = {"source": "left", "target": "right", "names": {"team/*": "{model}-moved"}}
+    planned = await api("POST", "/v1/migrations", body={**asked, "dry_run": True}, expect=200)
+    assert (planned.json["to_move"], planned.json["rows"][0]["target"]) == (1, "right:team/churn-moved")
+    started = await api("POST", "/v1/migrations", body={**asked, "plan": planned.json["rows"]}, expect=202)
+    await api("GET", "/v1/operations/{id}/events", id=started.json["id"], expect=200)
+    ended = await api("GET", "/v1/operations/{id}", id=started.json["id"], expect=200)
+    assert (ended.json["state"], ended.json["result"]["moved"]) == ("succeeded", 1)
+    rows = await api("GET", "/v1/migrations/{id}/rows", id=started.json["id"], expect=200)
+    assert [(row["state"], row["target"]) for row in rows.json["items"]] == [
+        ("moved", "right:team/churn-moved@version:1")
+    ]
+    other = ended.json["id"].replace("migration-", "copy-")
+    await api("GET", "/v1/migrations/{id}/rows", id=other, expect=404)
+
+
 async def _look_back(api: Any) -> None:
     graph = await api("GET", f"{V}/lineage", **VERSION, query={"direction": "down", "depth": "2"}, expect=200)
-    assert [edge["relation"] for edge in graph.json["edges"]] == ["copied_from"]
+    assert [edge["relation"] for edge in graph.json["edges"]] == ["copied_from"] * 2  # by a copy, by a migration
     history = await api("GET", f"{V}/history", **VERSION, expect=200)
     actions = [entry["change"]["action"] for entry in history.json["items"]]
     assert actions[:3] == ["tags_set", "description_set", "alias_set"]

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fedreg.domain.errors import RegistryUnavailable
+
 SOURCES = Path(__file__).parents[2] / "gateway"
 PROCESS = Path(__file__).with_name("durable_process.py")
 
@@ -47,6 +49,7 @@ RESULT = {
     "failure": {
         "code": "registry_unavailable",
         "message": "down",
+        "cure": RegistryUnavailable.usual_cure,
         "registry": "r1",
         "retryable": True,
         "outcome": "not_applied",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from fedreg.client.local import LocalClient
 from fedreg.domain.errors import InvalidRequest, NotFound
 from fedreg.domain.models import VersionStatus
 from fedreg.domain.refs import Ref
 from fedreg.domain.stages import Approval
-from fedreg.services import audit, check, copy, downloads, lineage
+from fedreg.services import audit, check, copy, lineage
 from fedreg.services.copy_plan import plan_copy
 from fedreg.services.gateway import Gateway
 
@@ -63,7 +64,7 @@ async def test_history_lineage_and_download_know_the_copy(gateway: Gateway, tmp_
     assert (await audit.verify_audit(gateway)).ok
     graph = await lineage.get_lineage(gateway, target)
     assert "left:churn@version:1" in [node.label for node in graph.nodes]
-    saved = await downloads.download_version(gateway, target, tmp_path / "out")
+    saved = await LocalClient(gateway).download(target, tmp_path / "out")
     assert saved.digest == report.digest
     assert {path: (tmp_path / "out" / path).read_bytes() for path in FILES} == FILES
 

@@ -34,7 +34,10 @@ TABLE = {
     "store_busy": (503, 5, True),
     "engine_closed": (503, 5, True),
     "cancelled": (409, 1, False),
+    "incomplete": (409, 7, False),
     "config_error": (500, 2, False),
+    "gateway_error": (502, 1, False),
+    "gateway_unavailable": (503, 5, True),
 }
 texts = st.text(max_size=20)
 json_values = st.recursive(st.none() | st.booleans() | st.integers() | texts, lambda inner: st.lists(inner, max_size=3))

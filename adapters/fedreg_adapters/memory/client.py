@@ -32,13 +32,21 @@ ERRORS: dict[str, tuple[type[FedregError], str]] = {
     "taken": (AlreadyExists, "it exists already"),
     "bad-input": (InvalidRequest, "the registry refuses a value"),
     "not-empty": (Conflict, "it still has versions"),
+    "full": (Conflict, "the registry is full"),
     "moved-on": (PreconditionFailed, "it has changed since it was read"),
     "busy": (RateLimited, "the registry asks to slow down"),
     "down": (RegistryUnavailable, "the registry says it is down"),
     "expired": (RegistryAuthError, "the credentials have expired"),
     "not-allowed": (RegistryAuthError, "the credentials do not permit it"),
 }
-QUOTED = {"no-such", "taken", "bad-input", "not-empty"}  # the texts of others may repeat credentials or whole pages
+CURES = {"not-empty": "delete them first", "full": "delete what is not needed there"}
+QUOTED = {
+    "no-such",
+    "taken",
+    "bad-input",
+    "not-empty",
+    "full",
+}  # the texts of others may repeat credentials or whole pages
 
 
 class Vendor(Protocol):
@@ -119,7 +127,9 @@ class Client:
         except VendorError as error:
             kind, words = ERRORS.get(error.code, (RegistryError, "the registry answered with an unknown error"))
             text = f"{words} [{error}]" if error.code in QUOTED else words
-            raise self._error(kind, about, text, upstream_code=error.code, retry_after=error.wait) from None
+            raise self._error(
+                kind, about, text, upstream_code=error.code, retry_after=error.wait, cure=CURES.get(error.code)
+            ) from None
         except ConnectionLost as error:
             lost = "the connection was lost"
             raise self._error(RegistryUnavailable, about, lost, outcome=Outcome.UNKNOWN) from error

@@ -11,7 +11,10 @@ WEB_PAGE = "<!doctype html><html><body>Please sign in</body></html>"
 
 
 class VendorError(Exception):
-    """A refusal: `code` is one of no-such, taken, bad-input, not-empty, moved-on, busy, down, expired, not-allowed."""
+    """A refusal.
+
+    `code` is one of no-such, taken, bad-input, not-empty, full, moved-on, busy, down, expired, not-allowed.
+    """
 
     def __init__(self, code: str, text: str = "", wait: float | None = None) -> None:
         super().__init__(f"{code}: {text}")

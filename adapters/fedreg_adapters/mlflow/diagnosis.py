@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from fedreg.domain.errors import FedregError, NotFound, RegistryAuthError
+from fedreg.domain.errors import FedregError, NotFound
 from fedreg.domain.models import Finding, Severity
 from fedreg_adapters.mlflow.artifacts import PROXY
-from fedreg_adapters.mlflow.client import API, Client
+from fedreg_adapters.mlflow.client import Client
 
 Check = Callable[[], Awaitable[str]]
 
@@ -50,12 +50,8 @@ async def diagnose(client: Client, *, experiment: str, access: str) -> list[Find
 async def _finding(check: str, ask: Check, *, missing: str | None = None) -> Finding:
     try:
         return Finding(check=check, severity=Severity.OK, message=await ask())
-    except RegistryAuthError as error:
-        cure = error.cure or "check token, username and password"
-        return Finding(check=check, severity=Severity.ERROR, message=error.message, cure=cure)
     except FedregError as error:
         gone = isinstance(error, NotFound) or error.upstream_code == "404"
         if missing is not None and gone:
             return Finding(check=check, severity=Severity.WARNING, message=missing, cure=error.cure)
-        cure = error.cure or f"check url, and that it serves {API}"
-        return Finding(check=check, severity=Severity.ERROR, message=error.message, cure=cure)
+        return Finding(check=check, severity=Severity.ERROR, message=error.message, cure=error.cure)

@@ -141,15 +141,16 @@ def to_version(
     item: Json, *, registry: str, model: str, rules: StageRules, aliases: Iterable[str], run: Json | None = None
 ) -> Version:
     """A ModelVersion. `aliases` are those of the version, since searches leave them out; `run` its source run."""
-    tags, held = tags_of(item), sorted(aliases)
-    approval = _approval(tags, identity_of(item))
+    tags, held, identity = tags_of(item), sorted(aliases), identity_of(item)
+    approval = _approval(tags, identity)
+    created_at = to_datetime(item.get("creation_timestamp"))
     shown = rules.shown(held, tags, item.get("current_stage", ""))
     pointers = rules.pointers(held)
     return Version(
         registry=registry,
         model=model,
         version=str(item["version"]),
-        identity=identity_of(item),
+        identity=identity,
         status=status_of(item),
         status_message=item.get("status_message") or None,
         stage=shown.stage,
@@ -163,8 +164,8 @@ def to_version(
         artifact_uri=item.get("source") or None,
         metrics=_metrics(run, tags) if run is not None else {},
         params=_params(run, tags) if run is not None else {},
-        provenance=_provenance(item, tags, run or {}),
-        created_at=to_datetime(item.get("creation_timestamp")),
+        provenance=_provenance(item, tags, run or {}, created_at),
+        created_at=created_at,
         updated_at=to_datetime(item.get("last_updated_timestamp")),
     )
 
@@ -247,27 +248,32 @@ def _params(run: Json, tags: Mapping[str, str]) -> dict[str, str]:
     return logged | {key: str(value) for key, value in _json_tag(tags, PARAMS_TAG).items()}
 
 
-def _provenance(item: Json, tags: Mapping[str, str], run: Json) -> Provenance:
+def _provenance(item: Json, tags: Mapping[str, str], run: Json, created_at: datetime | None) -> Provenance:
     run_tags = tags_of(run.get("data", {}))
     carried = tags.get(f"{_SOURCE}run_id")
+    extra_carried = _json_tag(tags, _EXTRA)
+    is_copy = carried is not None or "copied_from" in extra_carried  # its run here is that of the upload
     native = {"run_link": item.get("run_link"), "model_id": item.get("model_id")}
-    if carried is not None and item.get("run_id") not in (None, "", carried):
+    if is_copy and item.get("run_id") not in (None, "", carried):
         native["mlflow_run_id"] = item["run_id"]
     extra = {key: str(value) for key, value in native.items() if value}
     return Provenance(
-        run_id=carried or item.get("run_id") or None,
+        run_id=carried or (None if is_copy else item.get("run_id") or None),
         source_uri=tags.get(f"{_SOURCE}source_uri") or item.get("source") or None,
         git_commit=tags.get(f"{_SOURCE}git_commit") or run_tags.get(_GIT_COMMIT),
         git_repository=tags.get(f"{_SOURCE}git_repository") or run_tags.get(_GIT_REPOSITORY),
         created_by=tags.get(f"{_SOURCE}created_by") or item.get("user_id") or None,
-        created_at=_parse_time(tags.get(f"{_SOURCE}created_at")) or to_datetime(item.get("creation_timestamp")),
-        extra=extra | {key: str(value) for key, value in _json_tag(tags, _EXTRA).items()},
+        created_at=_parse_time(tags.get(f"{_SOURCE}created_at")) or created_at,
+        extra=extra | {key: str(value) for key, value in extra_carried.items()},
     )
 
 
 def _json_tag(tags: Mapping[str, str], key: str) -> Json:
+    text = tags.get(key)
+    if text is None:
+        return {}
     try:
-        found = json.loads(tags.get(key, "{}"))
+        found = json.loads(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from fedreg.domain.errors import ConfigError, FedregError, RegistryAuthError, RegistryUnavailable
+from fedreg.domain.errors import ConfigError, FedregError
 from fedreg.domain.models import Finding, Severity
 from fedreg_adapters.sagemaker.client import PAGE, Client
 
@@ -26,15 +26,7 @@ async def _check(check: str, probe: Callable[[], Awaitable[str]], severity: Seve
     try:
         return Finding(check=check, severity=Severity.OK, message=await probe())
     except FedregError as error:
-        return Finding(check=check, severity=severity, message=error.message, cure=error.cure or _cure_of(error))
-
-
-def _cure_of(error: FedregError) -> str:
-    if isinstance(error, RegistryAuthError):
-        return "grant the permission to the role or user of this registry"
-    if isinstance(error, RegistryUnavailable):
-        return "check region, endpoint_url and the network"
-    return "see the message"
+        return Finding(check=check, severity=severity, message=error.message, cure=error.cure)
 
 
 async def _list_groups(client: Client) -> str:

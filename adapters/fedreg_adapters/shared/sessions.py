@@ -94,7 +94,7 @@ class Session:
     def _open(self) -> aiohttp.ClientSession:
         if self._client is None:
             self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=_tls(self._endpoint), limit=2 * self._endpoint.concurrency),
+                connector=aiohttp.TCPConnector(ssl=_tls(self._endpoint), limit=0),  # `Calls` limits
                 headers=_authorization(self._endpoint),
                 read_bufsize=CHUNK,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None),
@@ -124,7 +124,9 @@ def transport_errors(registry: str, address: str) -> Iterator[None]:
         ) from error
     except aiohttp.ClientConnectorError as error:
         raise RegistryUnavailable(
-            f"{address} can't be reached: {error.strerror or error}", registry=registry, cure="is it running?"
+            f"{address} can't be reached: {error.strerror or error}",
+            registry=registry,
+            cure="check that it runs, its address and the network",
         ) from error
     except (TimeoutError, aiohttp.ServerTimeoutError) as error:
         raise RegistryTimeout(

@@ -10,11 +10,12 @@ from fedreg.api.auth import Principal
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.records import Actor
 from fedreg.domain.refs import Ref, Selector, SelectorKind, parse_selector
+from fedreg.domain.reports import RefreshReport
 from fedreg.services.gateway import Gateway
 
 GATEWAY = web.AppKey("gateway", Gateway)
 STOPPING = web.AppKey("stopping", asyncio.Event)
-REFRESHES = web.AppKey("refreshes", dict[str, asyncio.Task[None]])
+REFRESHES = web.AppKey("refreshes", dict[str, asyncio.Task[RefreshReport]])
 
 # Set by the middleware and the endpoint.
 REQUEST_ID = web.RequestKey("request_id", str)

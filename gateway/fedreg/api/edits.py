@@ -14,7 +14,8 @@ from fedreg.api.endpoints import matches
 from fedreg.domain.errors import InvalidRequest, PreconditionFailed
 from fedreg.domain.records import Intent
 from fedreg.domain.refs import Ref, SelectorKind
-from fedreg.services import catalog, edits
+from fedreg.services import edits
+from fedreg.services.selectors import resolve
 
 OPERATION_HEADER = "Fedreg-Operation"
 
@@ -48,7 +49,7 @@ async def pin_version(request: web.Request) -> Ref:
     pinned = ref.selector is not None and ref.selector.kind is SelectorKind.VERSION
     if header is None and pinned:
         return ref
-    version = await catalog.get_version(gateway_of(request), ref)
+    version = await resolve(gateway_of(request), ref, for_write=True)
     if header is not None:
         _check_match(header, ref, version)
     return ref.at_version(version.version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin
 
@@ -77,13 +77,14 @@ def body_reader(kind: type[R]) -> Callable[[bytes], R]:
     """A decoder of bodies. It raises InvalidRequest naming the field; an empty body counts as `{}`."""
     decoder = msgspec.json.Decoder(kind)
     known = tuple(item.encode_name for item in msgspec.structs.fields(kind))
+    choices = _choices(kind)
 
     def read(body: bytes) -> R:
         raw = body or b"{}"
         try:
             return decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _explain_body(raw, error, known) from None
+            raise _explain_body(raw, error, known, choices) from None
 
     return read
 
@@ -94,6 +95,7 @@ def query_reader(kind: type[R]) -> Callable[[web.Request], R]:
     known = tuple(item.encode_name for item in fields)
     repeatable = {item.encode_name for item in fields if _is_tuple(item.type)}
     required = any(item.required for item in fields)
+    choices = _choices(kind)
     nothing = None if required else msgspec.convert({}, kind)
 
     def read(request: web.Request) -> R:
@@ -108,7 +110,7 @@ def query_reader(kind: type[R]) -> Callable[[web.Request], R]:
         try:
             return msgspec.convert(given, kind, strict=False)
         except msgspec.ValidationError as error:
-            raise _invalid("query", error, given, known) from None
+            raise _invalid("query", error, given, known, choices) from None
 
     return read
 
@@ -118,20 +120,40 @@ def _is_tuple(kind: Any) -> bool:
     return get_origin(kind) is tuple
 
 
-def _explain_body(raw: bytes, error: Exception, known: tuple[str, ...]) -> InvalidRequest:
+def _choices(kind: type[Request]) -> dict[str, tuple[str, ...]]:
+    """The words that a field takes, for those that take certain ones only."""
+    schema = msgspec.json.schema_components([kind])[1]
+    properties = schema[kind.__name__].get("properties", {})
+    return {name: words for name, field in properties.items() if (words := tuple(_words(field, schema)))}
+
+
+def _words(field: Any, schema: Mapping[str, Any]) -> Iterator[str]:
+    if "$ref" in field:
+        field = schema[field["$ref"].rpartition("/")[2]]
+    yield from (str(word) for word in field.get("enum", ()) if word is not None)
+    for part in (*field.get("anyOf", ()), *([field["items"]] if isinstance(field.get("items"), dict) else ())):
+        yield from _words(part, schema)
+
+
+def _explain_body(
+    raw: bytes, error: Exception, known: tuple[str, ...], choices: Mapping[str, tuple[str, ...]]
+) -> InvalidRequest:
     try:
         given = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
         return InvalidRequest(f"body: it is not JSON ({malformed})", cure="send one JSON object in UTF-8")
-    return _invalid("body", error, given, known)
+    return _invalid("body", error, given, known, choices)
 
 
-def _invalid(where: str, error: Exception, given: Any, known: tuple[str, ...]) -> InvalidRequest:
+def _invalid(
+    where: str, error: Exception, given: Any, known: tuple[str, ...], choices: Mapping[str, tuple[str, ...]]
+) -> InvalidRequest:
     text = str(error)
     at = _AT.search(text)
     place = at.group(1) if at else ""
     what = (text[: at.start()] if at else text).replace("`", "'")
     shown = f" (it is {given[place]!r:.60})" if isinstance(given, dict) and place in given else ""
+    words = choices.get(place.partition("[")[0], known)
     return InvalidRequest(
-        f"{where}{'.' if place else ''}{place}: {what}{shown}", cure=f"it takes: {', '.join(known) or 'nothing'}"
+        f"{where}{'.' if place else ''}{place}: {what}{shown}", cure=f"it takes: {', '.join(words) or 'nothing'}"
     )

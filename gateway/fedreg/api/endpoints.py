@@ -14,7 +14,8 @@ from aiohttp import web
 
 from fedreg.api.auth import Authenticator
 from fedreg.api.context import PRINCIPAL, ROUTE_PATH
-from fedreg.api.encoding import JSON, Reply, Request, body_reader, encode, etag_of, query_reader, respond
+from fedreg.api.encoding import JSON, Listing, Reply, Request, body_reader, encode, etag_of, query_reader, respond
+from fedreg.api.paging import PageQuery, open_cursor, seal_cursor
 from fedreg.settings.sections import Role
 
 Handler = Callable[..., Awaitable[Any]]
@@ -29,7 +30,7 @@ class NoQuery(Request, frozen=True, kw_only=True):
 class Route:
     """One method of one path. `role` None: open to everybody. `answers`: type of the body by status, None for none.
 
-    `etag`: the answer is a resource with an ETag, computed from its encoded form.
+    `etag`: the answer is a resource with an ETag, computed from its encoded form. `keyed`: takes an Idempotency-Key.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Route:
     answers: Mapping[int, Any]
     media: str = JSON
     etag: bool = False
+    keyed: bool = False
 
     @property
     def name(self) -> str:
@@ -62,6 +64,7 @@ def make_route(
     answers: Mapping[int, Any] | None = None,
     media: str = JSON,
     etag: bool = False,
+    keyed: bool = False,
 ) -> Route:
     """A route with its types read from the handler. `answers` where they differ by status."""
     hints = get_type_hints(handler)
@@ -81,6 +84,7 @@ def make_route(
         answers=answers or {status: None if answer in (type(None), web.StreamResponse, web.Response) else answer},
         media=media,
         etag=etag,
+        keyed=keyed,
     )
 
 
@@ -89,6 +93,7 @@ def make_endpoint(route: Route, authenticator: Authenticator) -> Endpoint:
     read_query = query_reader(route.query)
     read_body = None if route.body is None else body_reader(route.body)
     takes_query = route.query is not NoQuery
+    paged = issubclass(route.query, PageQuery) and get_origin(route.answers.get(route.status)) is Listing
     handler, role = route.handler, route.role
 
     async def endpoint(request: web.Request) -> web.StreamResponse:
@@ -98,10 +103,13 @@ def make_endpoint(route: Route, authenticator: Authenticator) -> Endpoint:
             registry = request.match_info.get("registry")
             principal.require(role) if registry is None else principal.require(role, registry)
         query = read_query(request)
+        if paged and isinstance(query, PageQuery):
+            query = await open_cursor(request, query)
         given = {"query": query} if takes_query else {}
         if read_body is not None:
             given["body"] = read_body(await request.read())
-        return _respond(route, request, await handler(request, **given))
+        answer = await handler(request, **given)
+        return _respond(route, request, await seal_cursor(request, answer) if paged else answer)
 
     return endpoint
 

@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TextIO
 
@@ -17,6 +18,62 @@ from fedreg.settings.redaction import MASK, mask_url
 
 _SECRET_NAMES = ("authorization", "password", "secret", "token", "cookie", "credential", "api_key", "apikey")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}")
+_LEVELS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning"}
+_to_json = msgspec.json.Encoder(enc_hook=str).encode
+
+access_log = structlog.get_logger("fedreg.api")
+
+
+class RequestLine(msgspec.Struct, kw_only=True):
+    """A line of the access log: no query string and no headers, for they may hold what is nobody's business."""
+
+    request_id: str
+    method: str
+    path: str
+    status: int
+    ms: float
+    actor: str | None
+    remote: str | None
+    event: str = "request"
+    level: str = "info"
+    timestamp: datetime | None = None
+
+
+class _JsonLines:
+    """Writes request lines past structlog, whose chain costs more than a read of the index.
+
+    Made by `configure_logging`.
+
+    Only while its own `renderer` ends structlog's chain: who puts another chain there gets these lines, too.
+    """
+
+    def __init__(self, out: TextIO, level: int, renderer: Processor) -> None:
+        self._out = out
+        self._level = level
+        self._renderer = renderer
+
+    def is_in_force(self) -> bool:
+        return bool(structlog.get_config()["processors"][-1] is self._renderer)
+
+    def write(self, level: int, line: RequestLine) -> None:
+        if level < self._level:
+            return
+        line.level, line.timestamp = _LEVELS[level], datetime.now(UTC)
+        line.request_id, line.path = mask_text(line.request_id), mask_text(line.path)  # what a caller can choose
+        self._out.write(f"{_to_json(line).decode()}\n")
+        self._out.flush()
+
+
+_json_lines: _JsonLines | None = None
+
+
+def log_request(level: int, line: RequestLine) -> None:
+    """Write a line of the access log, masked as every other. `level` is DEBUG, INFO or WARNING."""
+    if _json_lines is not None and _json_lines.is_in_force():
+        _json_lines.write(level, line)
+        return
+    given = msgspec.structs.asdict(line)
+    access_log.log(level, given.pop("event"), **{k: v for k, v in given.items() if k not in ("level", "timestamp")})
 
 
 def configure_logging(*, level: int = logging.INFO, as_json: bool = True, stream: TextIO | None = None) -> None:
@@ -26,8 +83,11 @@ def configure_logging(*, level: int = logging.INFO, as_json: bool = True, stream
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: list[Processor] = [structlog.processors.format_exc_info, mask_secrets, _renderer(as_json=as_json)]
+    renderer = _renderer(as_json=as_json)
+    last: list[Processor] = [structlog.processors.format_exc_info, mask_secrets, renderer]
     out = stream or sys.stderr
+    global _json_lines
+    _json_lines = _JsonLines(out, level, renderer) if as_json else None
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -52,9 +112,14 @@ def mask_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMap
     for name, value in event.items():
         if _is_secret(name):
             event[name] = MASK
-        elif isinstance(value, str) and _is_suspect(value):
-            event[name] = _BEARER.sub(rf"\1 {MASK}", mask_url(value))
+        elif isinstance(value, str):
+            event[name] = mask_text(value)
     return event
+
+
+def mask_text(text: str) -> str:
+    """The text without passwords and signatures in URLs, and without bearer tokens."""
+    return _BEARER.sub(rf"\1 {MASK}", mask_url(text)) if _is_suspect(text) else text
 
 
 @cache
@@ -70,6 +135,4 @@ def _is_suspect(text: str) -> bool:
 def _renderer(*, as_json: bool) -> Processor:
     if not as_json:
         return structlog.dev.ConsoleRenderer()
-    return structlog.processors.JSONRenderer(
-        serializer=lambda event, **_: msgspec.json.encode(event, enc_hook=str).decode()
-    )
+    return structlog.processors.JSONRenderer(serializer=lambda event, **_: _to_json(event).decode())

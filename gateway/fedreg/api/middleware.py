@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 
@@ -11,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from structlog.contextvars import bind_contextvars
 
 from fedreg.api.context import PRINCIPAL, REQUEST_ID, ROUTE_PATH
+from fedreg.api.logs import RequestLine, log_request
 from fedreg.api.metrics import HttpMetrics
 from fedreg.api.problems import from_http_exception, respond_problem, unexpected
 from fedreg.domain.errors import FedregError
@@ -75,16 +77,18 @@ def _refuse(request: web.Request, error: Exception, max_body: int) -> web.Respon
 
 
 def _write_log(request: web.Request, status: int, seconds: float) -> None:
-    """One line a request: no query string and no headers, for they may hold what is nobody's business."""
     path = request.rel_url.raw_path
     principal = request.get(PRINCIPAL)
-    write = log.debug if path in _QUIET and status < 400 else log.info if status < 500 else log.warning
-    write(
-        "request",
-        method=request.method,
-        path=path,
-        status=status,
-        ms=round(seconds * 1000, 2),
-        actor=principal.actor.subject if principal else None,
-        remote=request.remote,
+    level = logging.DEBUG if path in _QUIET and status < 400 else logging.INFO if status < 500 else logging.WARNING
+    log_request(
+        level,
+        RequestLine(
+            request_id=request[REQUEST_ID],
+            method=request.method,
+            path=path,
+            status=status,
+            ms=round(seconds * 1000, 2),
+            actor=principal.actor.subject if principal else None,
+            remote=request.remote,
+        ),
     )

@@ -23,9 +23,13 @@ refuses `%2F`, a model's slashes may also stand as they are, unless a part of th
 
 A version is its id, or a selector after an `@`: `@alias:champion`, `@stage:production`.
 
-Lists are paged: `limit` and `cursor` in, `items` and `next_cursor` out. Errors are problem+json; `code` says which.
-Models and versions have an `ETag`; a change with `If-Match` fails with 412 where it was lost. The operations that a
-change was are named in the header `Fedreg-Operation`. `X-Request-Id` is taken from the request or made.
+Lists are paged: `limit` and `cursor` in, `items` and `next_cursor` out; a cursor is good for its own query only.
+Errors are problem+json; `code` says which. Models and versions have an `ETag`; a change with `If-Match` fails with
+412 where it was lost. The operations that a change was are named in the header `Fedreg-Operation`. `X-Request-Id` is
+taken from the request or made.
+
+A POST that starts something takes an `Idempotency-Key`, kept for a week: sent again with the same key, the request
+answers what the first one has started.
 """
 PATH_PARAMETERS: Mapping[str, str] = {
     "registry": "the configured name of a registry",
@@ -156,6 +160,8 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
         names.append(("If-Match", "the ETag the change is meant for; 412 where it was lost"))
     elif route.etag and route.method == "GET":
         names.append(("If-None-Match", "304 where this is still the ETag"))
+    elif route.keyed:
+        names.append(("Idempotency-Key", "the same key again gives what it has started; 409 with another request"))
     elif route.path.endswith("/{path}"):
         names.append(("Range", "one range: bytes=0-99, bytes=100-, bytes=-100"))
     return [{"name": name, "in": "header", "description": text, "schema": {"type": "string"}} for name, text in names]

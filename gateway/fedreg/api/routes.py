@@ -5,9 +5,11 @@ from __future__ import annotations
 from fedreg.api.endpoints import Route, make_route
 from fedreg.api.handlers import (
     copies,
+    doctor,
     files,
     inventory,
     journal,
+    migrations,
     models,
     operations,
     promotions,
@@ -16,6 +18,7 @@ from fedreg.api.handlers import (
     versions,
 )
 from fedreg.api.handlers.system import Health
+from fedreg.domain.migrations import MigrationPlan
 from fedreg.domain.reports import CopyPlan, OperationView
 from fedreg.settings.sections import Role
 
@@ -45,10 +48,12 @@ ROUTES: tuple[Route, ...] = (
     r("GET", f"{V}/history", journal.list_version_history, READER, "What happened to a version, oldest first."),
     r("GET", f"{M}/history", journal.list_model_history, READER, "What happened to a model, oldest first."),
     r("GET", f"{R}/models", models.list_models, READER, "A registry's models, live."),
-    r("POST", f"{R}/models", models.create_model, OPERATOR, "Create a model.", status=201, etag=True),
+    r("POST", f"{R}/models", models.create_model, OPERATOR, "Create a model.", status=201, etag=True, keyed=True),
     r("GET", "/v1/registries", registries.list_registries, READER, "The configured registries."),
     r("GET", R, registries.get_registry, READER, "A registry, asked whether it answers."),
     r("POST", f"{R}/refresh", registries.refresh_registry, READER, "Scan a registry into the index.", status=202),
+    r("GET", "/v1/doctor", doctor.diagnose, OPERATOR, "Address, credentials and permissions of each registry."),
+    r("GET", f"{R}/refresh", registries.get_refresh, READER, "The scan under way, or what the last one saw."),
     r("GET", "/v1/capabilities", registries.list_capabilities, READER, "What each registry can do."),
     r("GET", "/v1/models", inventory.list_models, READER, "The inventory, an item a model."),
     r("GET", "/v1/versions", inventory.list_versions, READER, "The inventory, an item a version."),
@@ -61,10 +66,22 @@ ROUTES: tuple[Route, ...] = (
         "Copy a version with its bytes; with dry_run answer the plan.",
         status=202,
         answers={202: OperationView, 200: CopyPlan},
+        keyed=True,
     ),
-    r("POST", "/v1/checks", copies.create_check, READER, "Compare two versions or two models.", status=202),
+    r(
+        "POST",
+        "/v1/migrations",
+        migrations.create_migration,
+        OPERATOR,
+        "Copy the versions of a registry to another one; with dry_run answer the plan.",
+        status=202,
+        answers={202: OperationView, 200: MigrationPlan},
+        keyed=True,
+    ),
+    r("GET", "/v1/migrations/{id}/rows", migrations.list_rows, READER, "What became of each version of a migration."),
+    r("POST", "/v1/checks", copies.create_check, READER, "Compare two versions or two models.", status=202, keyed=True),
     r("GET", "/v1/promotions", promotions.list_promotions, READER, "Promotions, newest first."),
-    r("POST", "/v1/promotions", promotions.create_promotion, OPERATOR, "Give a version a stage."),
+    r("POST", "/v1/promotions", promotions.create_promotion, OPERATOR, "Give a version a stage.", keyed=True),
     r("GET", "/v1/promotions/{id}", promotions.get_promotion, READER, "A promotion."),
     r("GET", "/v1/operations", operations.list_operations, READER, "Operations, newest first."),
     r("GET", "/v1/operations/{id}", operations.get_operation, READER, "An operation."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fedreg.cli.output import note, print_json
+from fedreg.cli.session import find_config_option
 from fedreg.settings import find_config, load_settings
 
 
@@ -17,7 +18,7 @@ def config() -> None:
 @click.pass_context
 def check_config(ctx: click.Context) -> None:
     """Read the configuration; every mistake is named with its place and its cure."""
-    path = find_config(ctx.find_root().obj["config"])
+    path = find_config(find_config_option(ctx))
     settings = load_settings(path)
     note(f"{path}: {len(settings.registries)} registries, no mistakes")
 
@@ -26,4 +27,4 @@ def check_config(ctx: click.Context) -> None:
 @click.pass_context
 def show_config(ctx: click.Context) -> None:
     """The configuration as it is used, secrets hidden."""
-    print_json(load_settings(find_config(ctx.find_root().obj["config"])).redacted())
+    print_json(load_settings(find_config(find_config_option(ctx))).redacted())

@@ -69,9 +69,10 @@ def copy(
 @format_option
 @click.pass_context
 def download(ctx: click.Context, ref: str, directory: Path, output: str) -> None:
-    """Write a version's files into a new or empty directory."""
+    """Write a version's files into a new or empty directory; an interrupted download goes on where it was."""
     parsed = Ref.parse(ref)
-    report = run_reading(ctx, lambda client: client.download(parsed, directory))
+    with show_progress(f"downloading {parsed}") as progress:
+        report = run_reading(ctx, lambda client: client.download(parsed, directory, progress=progress))
     fields = {
         "version": report.ref,
         "directory": report.directory,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import subprocess
@@ -14,7 +13,9 @@ from pathlib import Path
 import click
 
 from fedreg.cli.output import note
+from fedreg.cli.session import refuse_url
 from fedreg.domain.errors import RegistryError
+from fedreg.sandbox.processes import own_environment
 from fedreg.sandbox.sandbox import Sandbox, boot_sandbox, run_module, seed
 
 # (what it is about, command): `fedreg …` is run as a user would, `native …` asks the vendor's own SDK.
@@ -55,11 +56,13 @@ STEPS = (
 
 @click.command()
 @click.option("--once", is_flag=True, help="End after the tour instead of staying up.")
-def demo(once: bool) -> None:
+@click.pass_context
+def demo(ctx: click.Context, once: bool) -> None:
     """Boot a real MLflow server, a stand-in of SageMaker and S3, and run the main job on them.
 
     Everything is on loopback and in a temporary directory; nothing is left behind.
     """
+    refuse_url(ctx)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as with Ctrl-C: everything is taken down
     with tempfile.TemporaryDirectory(prefix="fedreg-demo-") as directory:
         note("starting a real MLflow server, the SageMaker stand-in and S3 …")
@@ -85,7 +88,7 @@ def _show(sandbox: Sandbox, title: str, command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fedreg.cli.main", *arguments],
         cwd=sandbox.directory,
-        env={**os.environ, "FEDREG_CONFIG": str(sandbox.config)},
+        env={**own_environment(), "FEDREG_CONFIG": str(sandbox.config)},
         check=False,
     )
     if done.returncode:

@@ -1,4 +1,4 @@
-"""`fedreg create`, `delete`, `tag`, `alias` and `approval`: one verb each, the reference first."""
+"""`fedreg create`, `delete`, `describe`, `tag`, `alias` and `approval`: one verb each, the reference first."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import click
 
 from fedreg.cli.output import format_option, print_item
 from fedreg.cli.session import run_writing
+from fedreg.client.interface import as_model
 from fedreg.domain.errors import InvalidRequest
-from fedreg.domain.records import Intent
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import OperationView
 
 reason_option = click.option("--reason", metavar="T", help="Why; kept in the journal.")
 
@@ -16,16 +17,32 @@ reason_option = click.option("--reason", metavar="T", help="Why; kept in the jou
 @click.command()
 @click.argument("ref")
 @click.option("--description", metavar="TEXT")
+@click.option("--tag", "pairs", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
 @reason_option
 @format_option
 @click.pass_context
-def create(ctx: click.Context, ref: str, description: str | None, reason: str | None, output: str) -> None:
-    """Create a model without versions."""
+def create(
+    ctx: click.Context, ref: str, description: str | None, pairs: tuple[str, ...], reason: str | None, output: str
+) -> None:
+    """Create a model without versions; those are made by `fedreg copy`."""
+    parsed, tags = as_model(ref), dict(_pair(text) for text in pairs)
+    done = run_writing(
+        ctx, lambda client: client.create_model(parsed, description=description, tags=tags, reason=reason)
+    )
+    _print(done, f"created {parsed}", output)
+
+
+@click.command()
+@click.argument("ref")
+@click.argument("text")
+@reason_option
+@format_option
+@click.pass_context
+def describe(ctx: click.Context, ref: str, text: str, reason: str | None, output: str) -> None:
+    """Set the description of a version, or of a model; an empty TEXT takes it away."""
     parsed = Ref.parse(ref)
-    if parsed.selector is not None:
-        raise InvalidRequest(f"'{ref}' names a version", cure="versions are made by `fedreg copy`; name the model only")
-    intent = run_writing(ctx, lambda client: client.create_model(parsed, description=description, reason=reason))
-    _print(intent, f"created {parsed}", output)
+    done = run_writing(ctx, lambda client: client.set_description(parsed, text, reason=reason))
+    _print(done, f"described {parsed}", output)
 
 
 @click.command()
@@ -39,8 +56,8 @@ def delete(ctx: click.Context, ref: str, reason: str | None, yes: bool, output: 
     parsed = Ref.parse(ref)
     if not yes:
         click.confirm(f"Delete '{parsed}' for good?", abort=True, err=True)
-    intent = run_writing(ctx, lambda client: client.delete(parsed, reason=reason))
-    _print(intent, f"deleted {parsed}", output)
+    done = run_writing(ctx, lambda client: client.delete(parsed, reason=reason))
+    _print(done, f"deleted {parsed}", output)
 
 
 @click.command()
@@ -58,8 +75,8 @@ def tag(
     tags = dict(_pair(text) for text in pairs)
     if not tags and not remove:
         raise InvalidRequest("no tag is given", cure="write KEY=VALUE, or --remove KEY")
-    intent = run_writing(ctx, lambda client: client.set_tags(parsed, tags, remove=remove, reason=reason))
-    _print(intent, f"tagged {parsed}", output)
+    done = run_writing(ctx, lambda client: client.set_tags(parsed, tags, remove=remove, reason=reason))
+    _print(done, f"tagged {parsed}", output)
 
 
 @click.command()
@@ -73,10 +90,10 @@ def alias(ctx: click.Context, ref: str, alias: str, deleting: bool, reason: str 
     """Point ALIAS at the version REF, moving it where it is set."""
     parsed = Ref.parse(ref)
     if deleting:
-        intent = run_writing(ctx, lambda client: client.delete_alias(parsed, alias, reason=reason))
+        done = run_writing(ctx, lambda client: client.delete_alias(parsed, alias, reason=reason))
     else:
-        intent = run_writing(ctx, lambda client: client.set_alias(parsed, alias, reason=reason))
-    _print(intent, f"alias {alias} {'removed from' if deleting else 'set on'} {parsed}", output)
+        done = run_writing(ctx, lambda client: client.set_alias(parsed, alias, reason=reason))
+    _print(done, f"alias {alias} {'removed from' if deleting else 'set on'} {parsed}", output)
 
 
 @click.command()
@@ -89,8 +106,8 @@ def alias(ctx: click.Context, ref: str, alias: str, deleting: bool, reason: str 
 def approval(ctx: click.Context, ref: str, decision: str, comment: str | None, reason: str | None, output: str) -> None:
     """Record a decision on a version. In many companies `approved` starts deployments."""
     parsed = Ref.parse(ref)
-    intent = run_writing(ctx, lambda client: client.set_approval(parsed, decision, comment=comment, reason=reason))
-    _print(intent, f"{decision}: {parsed}", output)
+    done = run_writing(ctx, lambda client: client.set_approval(parsed, decision, comment=comment, reason=reason))
+    _print(done, f"{decision}: {parsed}", output)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -100,5 +117,5 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _print(intent: Intent, text: str, output: str) -> None:
-    print_item(intent, {"done": text, "operation": intent.id}, output, name=intent.id)
+def _print(operation: OperationView, text: str, output: str) -> None:
+    print_item(operation, {"done": text, "operation": operation.id}, output, name=operation.id)

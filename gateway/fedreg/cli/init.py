@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from fedreg.cli.output import note
+from fedreg.cli.session import refuse_url
 from fedreg.domain.errors import AlreadyExists
 from fedreg.settings.redaction import mask_url
 
@@ -46,8 +47,10 @@ SAGEMAKER = """\
 
 @click.command()
 @click.option("--path", type=click.Path(path_type=Path), default=Path("fedreg.yaml"), show_default=True)
-def init(path: Path) -> None:
+@click.pass_context
+def init(ctx: click.Context, path: Path) -> None:
     """Write a commented fedreg.yaml from what is found: MLFLOW_TRACKING_URI, and an AWS region or profile."""
+    refuse_url(ctx)
     if path.exists():
         raise AlreadyExists(f"'{path}' exists", cure="name another file with --path, or edit it")
     path.write_text(render_config(os.environ, Path.home()))

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 import click
 
 from fedreg.cli.output import Column, format_option, human_size, note, print_item, print_json, print_rows
 from fedreg.cli.session import run_reading
-from fedreg.client.local import LocalClient
+from fedreg.client.interface import Client
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.records import InventoryQuery, InventoryRow
 from fedreg.domain.refs import Ref
-from fedreg.domain.reports import Inventory, ModelView, VersionView
+from fedreg.domain.reports import Facets, Inventory, ModelView, VersionView
 
 PARTIAL = 4
 PAGE = 1000
@@ -50,6 +51,7 @@ MODEL_COLUMNS = (*COLUMNS[:3], Column("versions", lambda row: row.versions), *CO
 @click.option("--approval", metavar="D", help="Only versions with this decision.")
 @click.option("--digest", metavar="D", help="Only versions with these bytes: sha256:…")
 @click.option("--search", metavar="TEXT", help="Only models that mention a text.")
+@click.option("--facets", is_flag=True, help="Count the versions by registry, stage and approval instead.")
 @click.option("--refresh", is_flag=True, help="Scan the registries first.")
 @click.option("--max-age", metavar="D", help="Scan those last scanned longer ago: 90s, 15m, 2h, 1d.")
 @format_option
@@ -61,6 +63,7 @@ def inventory(
     tag: str | None,
     refresh: bool,
     max_age: str | None,
+    facets: bool,
     output: str,
     **filters: Any,
 ) -> int:
@@ -70,11 +73,18 @@ def inventory(
     note say that it is partial.
     """
     query = InventoryQuery(tag=_parse_tag(tag), limit=PAGE, **filters)
+    if facets:
+        if query != InventoryQuery(registries=query.registries, limit=PAGE):
+            raise InvalidRequest("--facets counts all versions of registries", cure="give it with --registry only")
+        _print_facets(run_reading(ctx, lambda client: client.facets(query.registries)), output)
+        return 0
     age = parse_age(max_age) if max_age else None
     page = run_reading(ctx, lambda client: _all_pages(client, query, versions, refresh, age))
     print_rows(page.items, COLUMNS if versions else MODEL_COLUMNS, output, name=_name)
     for missing in page.partial:
         note(f"partial: {missing['registry']}: {missing['error']['message']}")
+        if missing["error"].get("cure"):
+            note(f"  cure: {missing['error']['cure']}")
     return PARTIAL if page.partial else 0
 
 
@@ -112,8 +122,18 @@ def _parse_tag(text: str | None) -> tuple[str, str] | None:
     return key, value
 
 
+def _print_facets(facets: Facets, output: str) -> None:
+    if output == "json":
+        print_json(facets)
+        return
+    counts = (("registry", facets.registries), ("stage", facets.stages), ("approval", facets.approvals))
+    rows = [{"facet": facet, "value": value, "versions": n} for facet, found in counts for value, n in found.items()]
+    columns = [Column(name, itemgetter(name)) for name in ("facet", "value", "versions")]
+    print_rows(rows, columns, output, name=lambda row: f"{row['facet']}:{row['value']}")
+
+
 async def _all_pages(
-    client: LocalClient, query: InventoryQuery, versions: bool, refresh: bool, max_age: timedelta | None
+    client: Client, query: InventoryQuery, versions: bool, refresh: bool, max_age: timedelta | None
 ) -> Inventory:
     page = await client.inventory(query, versions=versions, refresh=refresh, max_age=max_age)
     items, partial, cursor = list(page.items), page.partial, page.next_cursor

@@ -8,6 +8,7 @@ import click
 
 from fedreg.cli.output import Column, format_option, print_item, print_rows
 from fedreg.cli.session import run_reading
+from fedreg.client.interface import Client
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.records import JournalEntry
 from fedreg.domain.refs import Ref
@@ -67,7 +68,11 @@ def audit(
         print_item(verification, fields, output, name=str(fields["journal"]))
         return 0 if verification.ok else BROKEN
     start, end = _time("--since", since), _time("--until", until)
-    entries = run_reading(ctx, lambda client: client.audit(since=start, until=end, actor=actor, model=model))
+
+    async def read(client: Client) -> list[JournalEntry]:
+        return [entry async for entry in client.audit(since=start, until=end, actor=actor, model=model)]
+
+    entries = run_reading(ctx, read)
     print_rows(entries, COLUMNS, output, name=lambda entry: str(entry.sequence))
     return 0
 

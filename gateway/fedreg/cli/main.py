@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from fedreg.domain.errors import FedregError
+from fedreg.domain.errors import FedregError, InvalidRequest
 from fedreg.version import __version__
 
 INTERRUPTED = 130
@@ -25,34 +27,42 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "copy": ("copies", "Copy a version with its bytes to another registry."),
     "create": ("edits", "Create a model."),
     "delete": ("edits", "Delete a version, or a model."),
+    "describe": ("edits", "Set the description of a version, or of a model."),
     "demo": ("demo", "A sandbox of registries, and the main job on it."),
+    "doctor": ("doctor", "Address, credentials and permissions of each registry."),
     "download": ("copies", "Write a version's files into a directory."),
     "history": ("journal", "What happened to a model or version."),
     "init": ("init", "Write a commented fedreg.yaml from what is found."),
     "inventory": ("inventory", "What there is, in all registries."),
     "lineage": ("lineage", "What led to a version and what came of it."),
+    "migrate": ("migrate", "Copy all versions of a registry to another one."),
     "operations": ("operations", "List, show and cancel operations."),
     "promote": ("promotions", "Give a version a stage."),
+    "promotions": ("promotions", "List and show promotions."),
+    "refresh": ("registries", "Scan registries into the index."),
     "registries": ("registries", "The configured registries."),
     "serve": ("serve", "Run the gateway."),
     "show": ("inventory", "A model with its versions, or a version with its files."),
-    "store": ("store", "Check and back up the store."),
+    "store": ("store", "Upgrade, check and back up the store."),
     "tag": ("edits", "Set and remove tags."),
 }
 
 
-def accept_config(command: click.Command) -> click.Command:
-    """Let `--config` stand after the command as well as before it; the later one counts."""
+def accept_place(command: click.Command) -> click.Command:
+    """Let `--config` and `--url` stand after the command as well as before it; the later one counts."""
     if not any(parameter.name == "config" for parameter in command.params):
-        command.params.append(click.Option(["--config"], type=click.Path(), expose_value=False, callback=_set_config))
+        command.params += [
+            click.Option(["--config"], type=click.Path(), expose_value=False, callback=_set_place),
+            click.Option(["--url"], metavar="URL", expose_value=False, callback=_set_place),
+        ]
         for child in command.commands.values() if isinstance(command, click.Group) else ():
-            accept_config(child)
+            accept_place(child)
     return command
 
 
-def _set_config(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+def _set_place(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
     if value is not None:
-        ctx.find_root().obj["config"] = value
+        ctx.find_root().obj[parameter.name] = value
 
 
 class LazyGroup(click.Group):
@@ -66,7 +76,13 @@ class LazyGroup(click.Group):
             return None
         module = import_module(f"fedreg.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
-        return accept_config(command)
+        return accept_place(command)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands by the table, so that a press of TAB imports none of them; then this group's own options."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=COMMANDS[name][1]) for name in names), *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -76,14 +92,15 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fedreg")
 @click.option("--config", type=click.Path(), help="Configuration file (default: FEDREG_CONFIG, else ./fedreg.yaml).")
+@click.option("--url", metavar="URL", help="Gateway to work through (default: FEDREG_URL), with token FEDREG_TOKEN.")
 @click.pass_context
-def fedreg(ctx: click.Context, config: str | None) -> None:
+def fedreg(ctx: click.Context, config: str | None, url: str | None) -> None:
     """One API for models, versions, stages, aliases and lineage, over registries that stay where they are.
 
     Exit codes: 0 done, 1 failed or conflict, 2 usage or configuration, 3 not found, 4 finished with differences
     or a partial answer, 5 temporary, 6 refused, 7 a batch incomplete, 130 interrupted.
     """
-    ctx.obj = {"config": config}
+    ctx.obj = {"config": config, "url": url}
 
 
 def main() -> None:
@@ -95,13 +112,13 @@ def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code. Errors go to stderr as one line, with the cure on the next."""
     try:
         outcome: Any = fedreg.main(args=arguments, prog_name="fedreg", standalone_mode=False)
-    except click.exceptions.Abort:
-        return _say("interrupted", INTERRUPTED)
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         return _say("interrupted; what was begun goes on with the same command", INTERRUPTED)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        return 2
+        return error.exit_code
+    except click.ClickException as error:
+        return _report(_to_invalid(error))
     except FedregError as error:
         return _report(error)
     except BrokenPipeError:
@@ -111,11 +128,23 @@ def run(arguments: list[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
+def _to_invalid(error: click.ClickException) -> InvalidRequest:
+    """Wrong usage as an error of the family; click's own has no cure."""
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    path = ctx.command_path if ctx is not None else "fedreg"
+    near = getattr(error, "possibilities", None) or get_close_matches(getattr(error, "command_name", ""), COMMANDS)
+    if near:
+        return InvalidRequest(error.message, cure=f"did you mean {' or '.join(near)}?")
+    return InvalidRequest(error.format_message(), cure=f"`{path} --help` says what it takes")
+
+
 def _report(error: FedregError) -> int:
     place = f" [{error.registry}]" if error.registry else ""
     click.echo(f"fedreg: {error.code}{place}: {error.message}", err=True)
     if error.cure:
         click.echo(f"  cure: {error.cure}", err=True)
+    if error.request_id:
+        click.echo(f"  request id: {error.request_id}", err=True)
     return error.exit_code
 
 

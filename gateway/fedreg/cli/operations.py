@@ -6,6 +6,7 @@ import click
 
 from fedreg.cli.output import Column, format_option, print_item, print_rows
 from fedreg.cli.session import run_reading, run_writing
+from fedreg.domain.records import IntentKind, IntentState
 from fedreg.domain.reports import OperationView
 
 COLUMNS = (
@@ -25,12 +26,17 @@ def operations() -> None:
 
 
 @operations.command("list")
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(list(IntentKind)), help="May be repeated.")
+@click.option("--state", "states", multiple=True, type=click.Choice(list(IntentState)), help="May be repeated.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000))
 @format_option
 @click.pass_context
-def list_operations(ctx: click.Context, limit: int, output: str) -> None:
+def list_operations(
+    ctx: click.Context, kinds: tuple[str, ...], states: tuple[str, ...], limit: int, output: str
+) -> None:
     """Operations, newest first."""
-    views = run_reading(ctx, lambda client: client.operations(limit=limit))
+    of_kinds, in_states = [IntentKind(kind) for kind in kinds], [IntentState(state) for state in states]
+    views = run_reading(ctx, lambda client: client.operations(kinds=of_kinds, states=in_states, limit=limit))
     print_rows(views, COLUMNS, output, name=lambda view: view.id)
 
 
@@ -40,7 +46,7 @@ def list_operations(ctx: click.Context, limit: int, output: str) -> None:
 @click.pass_context
 def show_operation(ctx: click.Context, operation_id: str, output: str) -> None:
     """One operation."""
-    _print(run_reading(ctx, lambda client: client.operation(operation_id)), output)
+    print_operation(run_reading(ctx, lambda client: client.operation(operation_id)), output)
 
 
 @operations.command("cancel")
@@ -49,10 +55,11 @@ def show_operation(ctx: click.Context, operation_id: str, output: str) -> None:
 @click.pass_context
 def cancel_operation(ctx: click.Context, operation_id: str, output: str) -> None:
     """Stop an operation at its next step, and remove what a copy has left at its target."""
-    _print(run_writing(ctx, lambda client: client.cancel(operation_id)), output)
+    print_operation(run_writing(ctx, lambda client: client.cancel(operation_id)), output)
 
 
-def _print(view: OperationView, output: str) -> None:
+def print_operation(view: OperationView, output: str) -> None:
+    """Print one operation as `field  value` lines, or in the format asked for."""
     fields = {column.title: column.value(view) for column in COLUMNS}
     fields |= {"reason": view.reason, "progress": view.progress, "result": view.result}
     print_item(view, fields, output, name=view.id)

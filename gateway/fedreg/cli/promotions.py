@@ -1,13 +1,23 @@
-"""`fedreg promote`."""
+"""`fedreg promote` and `fedreg promotions list|show`."""
 
 from __future__ import annotations
 
 import click
 
-from fedreg.cli.output import format_option, note, print_item
+from fedreg.cli.operations import COLUMNS, print_operation
+from fedreg.cli.output import Column, format_option, note, print_item, print_rows
 from fedreg.cli.session import run_reading, run_writing
+from fedreg.domain.records import IntentState
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import PromotionReport
+
+PROMOTION_COLUMNS = (
+    COLUMNS[0],
+    Column("version", lambda view: view.plan["ref"]),
+    Column("stage", lambda view: view.plan["stage"]),
+    *COLUMNS[2:],
+    Column("reason", lambda view: view.reason, wide=True),
+)
 
 
 @click.command()
@@ -38,3 +48,29 @@ def promote(
     print_item(report, fields, output, name=report.ref)
     if report.shared_with:
         note(f"{report.stage} is held by other versions too: {', '.join(report.shared_with)}")
+
+
+@click.group()
+def promotions() -> None:
+    """List and show promotions."""
+
+
+@promotions.command("list")
+@click.option("--state", "states", multiple=True, type=click.Choice(list(IntentState)), help="May be repeated.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000))
+@format_option
+@click.pass_context
+def list_promotions(ctx: click.Context, states: tuple[str, ...], limit: int, output: str) -> None:
+    """Promotions, newest first."""
+    wanted = tuple(IntentState(state) for state in states)
+    views = run_reading(ctx, lambda client: client.promotions(states=wanted, limit=limit))
+    print_rows(views, PROMOTION_COLUMNS, output, name=lambda view: view.id)
+
+
+@promotions.command("show")
+@click.argument("promotion_id", metavar="ID")
+@format_option
+@click.pass_context
+def show_promotion(ctx: click.Context, promotion_id: str, output: str) -> None:
+    """One promotion."""
+    print_operation(run_reading(ctx, lambda client: client.promotion(promotion_id)), output)

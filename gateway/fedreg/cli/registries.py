@@ -1,14 +1,17 @@
-"""`fedreg registries` and `fedreg capabilities`."""
+"""`fedreg registries`, `fedreg refresh` and `fedreg capabilities`."""
 
 from __future__ import annotations
 
+import asyncio
 from operator import itemgetter
 
 import click
 
 from fedreg.cli.output import Column, format_option, note, print_json, print_rows
-from fedreg.cli.session import run_reading
-from fedreg.services.capability_table import capability_rows
+from fedreg.cli.session import run_reading, run_writing
+from fedreg.client.interface import Client
+from fedreg.domain.capability_table import capability_rows
+from fedreg.domain.reports import RegistryView
 
 PARTIAL = 4
 
@@ -21,16 +24,44 @@ REGISTRY_COLUMNS = (
     Column("error", lambda view: (view.error or {}).get("message")),
 )
 
+REFRESH_COLUMNS = (
+    Column("registry", lambda report: report.registry),
+    Column("models", lambda report: report.models),
+    Column("versions", lambda report: report.versions),
+    Column("changes", lambda report: report.changes),
+    Column("deleted", lambda report: report.deleted),
+    Column("deletions withheld", lambda report: report.deletions_withheld or None),
+    Column("error", lambda report: (report.error or {}).get("message")),
+)
+
 
 @click.command()
-@click.option("--no-ping", is_flag=True, help="List them without asking whether they answer.")
+@click.argument("names", nargs=-1, metavar="[REGISTRY]...")
+@click.option("--no-ping", is_flag=True, help="List all of them without asking whether they answer.")
 @format_option
 @click.pass_context
-def registries(ctx: click.Context, no_ping: bool, output: str) -> int:
-    """The configured registries, and whether each answers."""
-    views = run_reading(ctx, lambda client: client.registries(ping=not no_ping))
+def registries(ctx: click.Context, names: tuple[str, ...], no_ping: bool, output: str) -> int:
+    """The configured registries (all of them where none is named), and whether each answers."""
+
+    async def ask(client: Client) -> list[RegistryView]:
+        if names:
+            return list(await asyncio.gather(*(client.registry(name) for name in names)))
+        return await client.registries(ping=not no_ping)
+
+    views = run_reading(ctx, ask)
     print_rows(views, REGISTRY_COLUMNS, output, name=lambda view: view.name)
     return PARTIAL if any(view.reachable is False for view in views) else 0
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[REGISTRY]...")
+@format_option
+@click.pass_context
+def refresh(ctx: click.Context, names: tuple[str, ...], output: str) -> int:
+    """Scan registries (all of them where none is named) into the index that `inventory` answers from."""
+    reports = run_writing(ctx, lambda client: client.refresh(names))
+    print_rows(reports, REFRESH_COLUMNS, output, name=lambda report: report.registry)
+    return PARTIAL if any(report.error for report in reports) else 0
 
 
 @click.command()

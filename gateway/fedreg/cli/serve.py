@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import click
 
 from fedreg.cli.output import note
+from fedreg.cli.session import find_config_option
 
 
 @click.command()
@@ -20,7 +21,7 @@ def serve(ctx: click.Context, host: str | None, port: int | None) -> None:
     from fedreg.bootstrap import serve_gateway
     from fedreg.settings import find_config, load_settings
 
-    settings = load_settings(find_config(ctx.find_root().obj["config"]))
+    settings = load_settings(find_config(find_config_option(ctx)))
     serving = serve_gateway(settings, host=host, port=port, ready=lambda url: note(f"listening {url}"))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serving)

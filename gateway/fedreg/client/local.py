@@ -1,20 +1,26 @@
-"""The async interface in process: use cases on a gateway of this process's own."""
+"""The interface in process: use cases on a gateway of this process's own.
+
+Longer than 350 lines because every use case is one method of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import getpass
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from fedreg.bootstrap import open_gateway
-from fedreg.domain.models import ModelDraft, Version
+from fedreg.client.directory import write_directory
+from fedreg.client.interface import PAGE, Client, Progress, as_model, as_ref
+from fedreg.domain.errors import NotFound
+from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
+from fedreg.domain.models import FileEntry, Model, ModelDraft, ModelQuery, PageRequest, Version
 from fedreg.domain.records import Actor, Intent, IntentKind, IntentState, InventoryQuery, JournalEntry
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import (
@@ -22,7 +28,9 @@ from fedreg.domain.reports import (
     CheckReport,
     CopyPlan,
     CopyReport,
+    Diagnosis,
     DownloadReport,
+    Facets,
     Inventory,
     LineageGraph,
     ModelView,
@@ -33,12 +41,13 @@ from fedreg.domain.reports import (
     Verification,
     VersionView,
 )
-from fedreg.domain.stages import Approval
+from fedreg.domain.stages import Approval, parse_approval
 from fedreg.services import (
     audit,
     catalog,
     check,
     copy,
+    doctor,
     downloads,
     edits,
     intents,
@@ -49,22 +58,17 @@ from fedreg.services import (
 )
 from fedreg.services.copy_plan import plan_copy
 from fedreg.services.gateway import Gateway
+from fedreg.services.migration import start_migration
+from fedreg.services.migration_counts import list_outcomes
+from fedreg.services.migration_plan import plan_migration
 from fedreg.settings import Settings, find_config, load_settings
 
-Progress = Callable[[Mapping[str, Any]], None]
 PROGRESS_SECONDS = 0.2
+WHOLE_HISTORY = 1_000_000
 
 
-def as_ref(ref: Ref | str) -> Ref:
-    """A Ref, or one as it is written."""
-    return ref if isinstance(ref, Ref) else Ref.parse(ref)
-
-
-class LocalClient:
-    """All use cases, as `local:user@host`, which is recorded as unauthenticated. Writes wait for their end.
-
-    Every method raises the errors of `fedreg.domain.errors`.
-    """
+class LocalClient(Client):
+    """All use cases, as `local:user@host`, which is recorded as unauthenticated."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
@@ -73,38 +77,47 @@ class LocalClient:
     # -- what there is -------------------------------------------------------------------------------------
 
     async def registries(self, *, ping: bool = True) -> list[RegistryView]:
-        """All configured registries; with `ping` each is asked whether it answers."""
         return await catalog.list_registries(self.gateway, ping=ping)
 
+    async def registry(self, name: str) -> RegistryView:
+        return await catalog.get_registry(self.gateway, name)
+
     async def capabilities(self) -> list[CapabilityView]:
-        """What each registry can do."""
         return await catalog.list_capabilities(self.gateway)
+
+    async def doctor(self, registries: Collection[str] = (), *, deadline: float = doctor.DEADLINE) -> list[Diagnosis]:
+        return await doctor.diagnose(self.gateway, registries, deadline=deadline)
+
+    async def refresh(self, registries: Collection[str] = ()) -> list[RefreshReport]:
+        names = tuple(registries) or tuple(self.gateway.registries.names())
+        for name in names:
+            self.gateway.registries.manifest(name)
+        return await refresh.refresh_all(self.gateway, names)
 
     async def inventory(
         self, query: InventoryQuery, *, versions: bool = False, refresh: bool = False, max_age: timedelta | None = None
     ) -> Inventory:
-        """One page of the inventory."""
         return await catalog.list_inventory(self.gateway, query, versions=versions, refresh=refresh, max_age=max_age)
 
-    async def versions(self, *, registry: str, stage: str | None = None, model: str | None = None) -> list[Version]:
-        """Versions of a registry, live, that match a stage and a model glob; read from the index, then one by one."""
-        query = InventoryQuery(registries=(registry,), stage=stage, model=model, limit=1000)
-        found: list[Version] = []
-        while True:
-            page = await self.inventory(query, versions=True)
-            for row in page.items:
-                ref = Ref(row.registry, row.model).at_version(row.version or "")
-                found.append(await catalog.get_version(self.gateway, ref))
-            if page.next_cursor is None:
-                return found
-            query = msgspec.convert({**msgspec.to_builtins(query), "cursor": page.next_cursor}, InventoryQuery)
+    async def facets(self, registries: Collection[str] = ()) -> Facets:
+        return await catalog.list_facets(self.gateway, registries)
 
-    async def refresh(self, registries: Collection[str] = ()) -> list[RefreshReport]:
-        """Scan registries (all of them where none is named) into the index."""
-        return await refresh.refresh_all(self.gateway, tuple(registries) or self.gateway.registries.names())
+    async def models(self, registry: str, *, name: str | None = None) -> AsyncIterator[Model]:
+        adapter = await self.gateway.registries.get(registry)
+        token = None
+        while True:
+            page = PageRequest(token=token)
+            found = await adapter.list_models(ModelQuery(page=page, name_contains=name))
+            for model in found.items:
+                yield model
+            token = found.next_token
+            if token is None:
+                return
+
+    async def version(self, ref: Ref | str) -> Version:
+        return await catalog.get_version(self.gateway, as_ref(ref))
 
     async def show(self, ref: Ref | str) -> ModelView | VersionView:
-        """A version where the reference has a selector, else the model with its versions; live."""
         parsed = as_ref(ref)
         if parsed.selector is None:
             return await catalog.show_model(self.gateway, parsed)
@@ -113,14 +126,12 @@ class LocalClient:
     async def lineage(
         self, ref: Ref | str, *, upstream: bool = True, downstream: bool = True, depth: int = lineage.DEFAULT_DEPTH
     ) -> LineageGraph:
-        """What led to a version and what came of it."""
         return await lineage.get_lineage(
             self.gateway, as_ref(ref), upstream=upstream, downstream=downstream, depth=depth
         )
 
-    async def history(self, ref: Ref | str, *, limit: int = 1000) -> list[JournalEntry]:
-        """What happened to a model or version, oldest first."""
-        return await audit.list_history(self.gateway, as_ref(ref), limit=limit)
+    async def history(self, ref: Ref | str) -> list[JournalEntry]:
+        return await audit.list_history(self.gateway, as_ref(ref), limit=WHOLE_HISTORY)
 
     async def audit(
         self,
@@ -129,13 +140,19 @@ class LocalClient:
         until: datetime | None = None,
         actor: str | None = None,
         model: str | None = None,
-        limit: int = 1000,
-    ) -> list[JournalEntry]:
-        """The journal, oldest first."""
-        return await audit.list_audit(self.gateway, since=since, until=until, actor=actor, model=model, limit=limit)
+    ) -> AsyncIterator[JournalEntry]:
+        seen: int | None = None
+        while True:
+            entries = await audit.list_audit(
+                self.gateway, since=since, until=until, actor=actor, model=model, after_sequence=seen, limit=PAGE
+            )
+            for entry in entries:
+                yield entry
+            if len(entries) < PAGE:
+                return
+            seen = entries[-1].sequence
 
     async def verify_audit(self) -> Verification:
-        """Whether the journal's chain is whole."""
         return await audit.verify_audit(self.gateway)
 
     # -- moving --------------------------------------------------------------------------------------------
@@ -148,7 +165,6 @@ class LocalClient:
         allow_lossy: Iterable[str] | None = None,
         packaging: str | None = None,
     ) -> CopyPlan:
-        """What a copy would do; nothing is written."""
         return await plan_copy(
             self.gateway, as_ref(source), as_ref(target), allow_lossy=allow_lossy, packaging=packaging
         )
@@ -163,7 +179,6 @@ class LocalClient:
         reason: str | None = None,
         progress: Progress | None = None,
     ) -> CopyReport:
-        """Copy one version with its bytes and wait. A copy that is there already is reported, not made again."""
         intent = await copy.start_copy(
             self.gateway,
             as_ref(source),
@@ -177,13 +192,52 @@ class LocalClient:
             intent = await self._wait(intent.id, progress)
         return msgspec.convert(intent.result, CopyReport)
 
+    async def plan_migration(
+        self,
+        source: str,
+        target: str,
+        options: MigrationOptions | None = None,
+        *,
+        plan: Sequence[PlannedVersion] | None = None,
+    ) -> MigrationPlan:
+        return await plan_migration(self.gateway, source, target, options or MigrationOptions(), plan=plan)
+
+    async def migrate(
+        self,
+        source: str,
+        target: str,
+        options: MigrationOptions | None = None,
+        *,
+        plan: Sequence[PlannedVersion] | None = None,
+        reason: str | None = None,
+        progress: Progress | None = None,
+    ) -> MigrationReport:
+        intent = await start_migration(
+            self.gateway, source, target, options or MigrationOptions(), actor=self.actor, plan=plan, reason=reason
+        )
+        return msgspec.convert((await self._wait(intent.id, progress)).result, MigrationReport)
+
+    async def migration_rows(self, operation_id: str) -> AsyncIterator[MigratedVersion]:
+        await intents.get_intent(self.gateway, operation_id)
+        after = 0
+        while page := await list_outcomes(self.gateway, operation_id, after, PAGE):
+            for row in page:
+                yield row
+            after = page[-1].sequence
+
     async def check(self, source: Ref | str, target: Ref | str, *, download: bool = False) -> CheckReport:
-        """Compare two versions, or two models."""
         return await check.check(self.gateway, as_ref(source), as_ref(target), download=download)
 
-    async def download(self, ref: Ref | str, directory: Path | str) -> DownloadReport:
-        """Write a version's files into a new or empty directory."""
-        return await downloads.download_version(self.gateway, as_ref(ref), Path(directory))
+    async def download(
+        self, ref: Ref | str, directory: Path | str, *, progress: Progress | None = None
+    ) -> DownloadReport:
+        version, entries = await downloads.list_download(self.gateway, as_ref(ref))
+        adapter = await self.gateway.registries.get(version.registry)
+
+        def open_file(entry: FileEntry, offset: int) -> AsyncIterator[bytes]:
+            return adapter.open_file(version.model, version.version, entry, offset)
+
+        return await write_directory(Path(directory), version, entries, open_file, progress)
 
     # -- changing ------------------------------------------------------------------------------------------
 
@@ -196,62 +250,83 @@ class LocalClient:
         expected: str | None = None,
         dry_run: bool = False,
     ) -> PromotionReport:
-        """Give a version a stage and wait until it holds."""
         return await promotion.promote(
             self.gateway, as_ref(ref), to, actor=self.actor, reason=reason, expected=expected, dry_run=dry_run
         )
 
     async def set_approval(
         self, ref: Ref | str, decision: Approval | str, *, comment: str | None = None, reason: str | None = None
-    ) -> Intent:
-        """Record a decision on a version."""
-        return await edits.set_approval(
-            self.gateway, as_ref(ref), Approval(decision), comment, actor=self.actor, reason=reason
+    ) -> OperationView:
+        given = parse_approval(decision)
+        return await self._view(
+            await edits.set_approval(self.gateway, as_ref(ref), given, comment, actor=self.actor, reason=reason)
         )
 
     async def create_model(
-        self, ref: Ref | str, *, description: str | None = None, reason: str | None = None
-    ) -> Intent:
-        """Create a model without versions."""
-        parsed = as_ref(ref)
-        draft = ModelDraft(name=parsed.model, description=description)
-        return await edits.create_model(self.gateway, parsed, draft, actor=self.actor, reason=reason)
+        self,
+        ref: Ref | str,
+        *,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        reason: str | None = None,
+    ) -> OperationView:
+        parsed = as_model(ref)
+        draft = ModelDraft(name=parsed.model, description=description, tags=tags or {})
+        return await self._view(await edits.create_model(self.gateway, parsed, draft, actor=self.actor, reason=reason))
 
-    async def delete(self, ref: Ref | str, *, reason: str | None = None) -> Intent:
-        """Delete a version where the reference has a selector, else the model."""
+    async def delete(self, ref: Ref | str, *, reason: str | None = None) -> OperationView:
         parsed = as_ref(ref)
         deleting = edits.delete_model if parsed.selector is None else edits.delete_version
-        return await deleting(self.gateway, parsed, actor=self.actor, reason=reason)
+        return await self._view(await deleting(self.gateway, parsed, actor=self.actor, reason=reason))
 
-    async def set_alias(self, ref: Ref | str, alias: str, *, reason: str | None = None) -> Intent:
-        """Point an alias at a version."""
-        return await edits.set_alias(self.gateway, as_ref(ref), alias, actor=self.actor, reason=reason)
+    async def set_alias(self, ref: Ref | str, alias: str, *, reason: str | None = None) -> OperationView:
+        return await self._view(
+            await edits.set_alias(self.gateway, as_ref(ref), alias, actor=self.actor, reason=reason)
+        )
 
-    async def delete_alias(self, ref: Ref | str, alias: str, *, reason: str | None = None) -> Intent:
-        """Take an alias away from a model."""
-        return await edits.delete_alias(self.gateway, as_ref(ref), alias, actor=self.actor, reason=reason)
+    async def delete_alias(self, ref: Ref | str, alias: str, *, reason: str | None = None) -> OperationView:
+        return await self._view(
+            await edits.delete_alias(self.gateway, as_ref(ref), alias, actor=self.actor, reason=reason)
+        )
 
     async def set_tags(
         self, ref: Ref | str, tags: Mapping[str, str], *, remove: Collection[str] = (), reason: str | None = None
-    ) -> Intent:
-        """Set and remove tags of a version, or of a model."""
-        return await edits.set_tags(self.gateway, as_ref(ref), tags, remove, actor=self.actor, reason=reason)
+    ) -> OperationView:
+        return await self._view(
+            await edits.set_tags(self.gateway, as_ref(ref), tags, remove, actor=self.actor, reason=reason)
+        )
+
+    async def set_description(self, ref: Ref | str, text: str, *, reason: str | None = None) -> OperationView:
+        return await self._view(
+            await edits.set_description(self.gateway, as_ref(ref), text, actor=self.actor, reason=reason)
+        )
 
     # -- operations ----------------------------------------------------------------------------------------
 
     async def operations(
-        self, *, kinds: tuple[IntentKind, ...] = (), states: tuple[IntentState, ...] = (), limit: int = 100
+        self, *, kinds: Collection[IntentKind] = (), states: Collection[IntentState] = (), limit: int = 100
     ) -> list[OperationView]:
-        """Operations, newest first."""
-        return await operations.list_operations(self.gateway, kinds=kinds, states=states, limit=limit)
+        return await operations.list_operations(self.gateway, kinds=tuple(kinds), states=tuple(states), limit=limit)
 
     async def operation(self, operation_id: str) -> OperationView:
-        """One operation."""
         return await operations.get_operation(self.gateway, operation_id)
 
+    async def promotions(self, *, states: Collection[IntentState] = (), limit: int = 100) -> list[OperationView]:
+        return await self.operations(kinds=(IntentKind.PROMOTION,), states=states, limit=limit)
+
+    async def promotion(self, promotion_id: str) -> OperationView:
+        view = await self.operation(promotion_id)
+        if view.kind is not IntentKind.PROMOTION:
+            raise NotFound(
+                f"promotion {promotion_id!r} does not exist", cure="`fedreg promotions list` shows what there is"
+            )
+        return view
+
     async def cancel(self, operation_id: str) -> OperationView:
-        """Stop an operation."""
         return await operations.cancel_operation(self.gateway, operation_id)
+
+    async def _view(self, intent: Intent) -> OperationView:
+        return await operations.view_operation(self.gateway, intent)
 
     async def _wait(self, intent_id: str, progress: Progress | None) -> Intent:
         waiting = asyncio.ensure_future(intents.wait(self.gateway, intent_id))

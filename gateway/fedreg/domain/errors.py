@@ -22,13 +22,15 @@ class FedregError(Exception):
     """Base of all errors a user can meet.
 
     `message` names the field and the value at fault, `cure` says what to do about it. `details` holds
-    JSON values only (candidates of an ambiguous selector, names of lost fields).
+    JSON values only (candidates of an ambiguous selector, names of lost fields). Where nobody knows better, a
+    class has a `usual_cure`.
     """
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
+    usual_cure: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class FedregError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.cure = cure
+        self.cure = cure or self.usual_cure
         self.registry = registry
         self.operation = operation
         self.outcome = outcome
@@ -95,6 +97,7 @@ class InvalidRequest(FedregError):
     """The request can't be meant: a value breaks a rule that holds whatever the registry's state."""
 
     code, status, exit_code = "invalid_request", 400, 2
+    usual_cure = "correct what the message names"
 
 
 class ConfigError(FedregError):
@@ -119,30 +122,35 @@ class NotFound(FedregError):
     """A registry, model, version, alias, file or operation does not exist."""
 
     code, status, exit_code = "not_found", 404, 3
+    usual_cure = "check the spelling; `fedreg inventory` lists what there is"
 
 
 class AlreadyExists(FedregError):
     """What was to be created is there already."""
 
     code, status, exit_code = "already_exists", 409, 1
+    usual_cure = "choose another name"
 
 
 class Conflict(FedregError):
     """Somebody else is changing the same thing, or its state forbids the change."""
 
     code, status, exit_code = "conflict", 409, 1
+    usual_cure = "look at its state, then repeat the command"
 
 
 class PreconditionFailed(Conflict):
     """The state moved since the caller read it (`expected`, If-Match)."""
 
     code, status = "precondition_failed", 412
+    usual_cure = "read it again and decide anew"
 
 
 class Unsupported(FedregError):
     """The registry has no such operation, or can't hold such a value."""
 
     code, status, exit_code = "unsupported", 422, 6
+    usual_cure = "`fedreg capabilities` shows what each registry can do"
 
 
 class LossNotAccepted(FedregError):
@@ -161,36 +169,49 @@ class RateLimited(FedregError):
     """The registry asked to slow down; `retry_after` in seconds where it said how long."""
 
     code, status, exit_code, retryable = "rate_limited", 429, 5, True
+    usual_cure = "try again later, or lower `calls.rate` of this registry"
 
 
 class RegistryAuthError(FedregError):
     """The registry refuses the gateway's own credentials or permissions."""
 
     code, status = "registry_auth_error", 502
+    usual_cure = "check the credentials of this registry, and what they permit"
 
 
 class RegistryError(FedregError):
     """The registry answered something it should not."""
 
     code, status = "registry_error", 502
+    usual_cure = "check that its address is the registry's own, and look into its log"
 
 
 class IntegrityError(FedregError):
     """Bytes are not what they were said to be."""
 
     code, status = "integrity_error", 502
+    usual_cure = "do it again; if it stays so, look at the files at both ends"
 
 
 class RegistryUnavailable(FedregError):
     """The registry can't be reached or says it is down."""
 
     code, status, exit_code, retryable = "registry_unavailable", 503, 5, True
+    usual_cure = "check the registry's address and the network, then try again"
 
 
 class RegistryTimeout(FedregError):
     """The registry did not answer in time."""
 
     code, status, exit_code, retryable = "registry_timeout", 504, 5, True
+    usual_cure = "try again, or raise the deadlines in `calls` of this registry"
+
+
+class Incomplete(FedregError):
+    """A batch has run to its end, and not everything arrived; its report has a row for each item."""
+
+    code, status, exit_code = "incomplete", 409, 7
+    usual_cure = "mend what its report names, then run the same command again: what has arrived is not moved twice"
 
 
 class StoreBusy(FedregError):
@@ -203,18 +224,33 @@ class StoreError(FedregError):
     """The gateway's own store could not do its work: disk full, file damaged, closed."""
 
     code, status = "store_error", 500
+    usual_cure = "look at the disk's space and the store's file"
+
+
+class GatewayError(FedregError):
+    """What answers at the gateway's address is no gateway, or something between mangles its answers."""
+
+    code, status = "gateway_error", 502
+
+
+class GatewayUnavailable(FedregError):
+    """The gateway can't be reached at its address, or was cut off."""
+
+    code, status, exit_code, retryable = "gateway_unavailable", 503, 5, True
 
 
 class EngineClosed(FedregError):
     """The engine is closing or not launched; work that was accepted goes on when it is launched again."""
 
     code, status, exit_code, retryable = "engine_closed", 503, 5, True
+    usual_cure = "try again when the gateway runs"
 
 
 class Cancelled(FedregError):
     """The operation was cancelled by a caller."""
 
     code, status, exit_code = "cancelled", 409, 1
+    usual_cure = "start it again, if it was not meant to end"
 
 
 def _family(root: type[FedregError]) -> dict[str, type[FedregError]]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from fedreg.domain.manifest import Digest
+from fedreg.domain.refs import Ref
 from fedreg.domain.stages import NONE, Approval
 
 Item = TypeVar("Item", covariant=True)
@@ -40,6 +41,11 @@ class Model:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     held_by_gateway: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> Ref:
+        """The reference that names this model."""
+        return Ref(self.registry, self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +100,11 @@ class Version:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     held_by_gateway: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> Ref:
+        """The reference that names this version."""
+        return Ref(self.registry, self.model).at_version(self.version)
 
     @property
     def id(self) -> VersionId:

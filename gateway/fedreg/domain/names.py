@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fedreg.domain.errors import InvalidRequest, NotFound
 
@@ -73,6 +74,9 @@ class NameCodec:
         return not name or self._encode_plain(name) != native
 
     def _encode_plain(self, name: str) -> str:
+        return _encode_plain(self, name)
+
+    def _fit(self, name: str) -> str:
         escaped = self._escape(name)
         if len(escaped) <= self.max_length:
             return escaped
@@ -107,6 +111,12 @@ class NameCodec:
             return re.sub(pattern, lambda found: chr(int(found.group(1), 16)), native)
         except ValueError:  # past U+10FFFF: nothing of ours
             return ""
+
+
+@lru_cache(maxsize=8192)
+def _encode_plain(codec: NameCodec, name: str) -> str:
+    """A read encodes its model's name several times, and the same models are read again and again."""
+    return codec._fit(name)
 
 
 def _hash(name: str) -> str:

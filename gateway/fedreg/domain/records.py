@@ -67,6 +67,7 @@ class IntentKind(StrEnum):
     PROMOTION = "promotion"
     CHANGE = "change"
     CHECK = "check"
+    MIGRATION = "migration"
 
 
 class IntentState(StrEnum):
@@ -97,6 +98,15 @@ class Intent:
     error: Mapping[str, Any] | None = None
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestKey:
+    """A caller's own key of a request (Idempotency-Key). `fingerprint` tells whether it is the same request again."""
+
+    actor: str
+    key: str
+    fingerprint: str
 
 
 class EffectState(StrEnum):

@@ -69,6 +69,15 @@ class Ref:
         base = f"{self.registry}:{_escape(self.model)}"
         return base if self.selector is None else f"{base}@{self.selector}"
 
+    def require_selector(self) -> Selector:
+        """The selector. Raises InvalidRequest for a reference to a model."""
+        if self.selector is None:
+            raise InvalidRequest(
+                f"reference '{self}' names a model, not a version",
+                cure=f"add a selector: {self}@version:1, {self}@alias:champion or {self}@stage:production",
+            )
+        return self.selector
+
     def at_version(self, version: str) -> Ref:
         """The same model, pinned to one version."""
         return replace(self, selector=Selector(SelectorKind.VERSION, version))

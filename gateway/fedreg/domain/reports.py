@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -11,10 +11,12 @@ from typing import Any
 from fedreg.domain.capabilities import Capabilities
 from fedreg.domain.lineage import Edge, Node
 from fedreg.domain.manifest import Digest
-from fedreg.domain.models import FileEntry, Model, ModelDraft, Version, VersionDraft, VersionId
+from fedreg.domain.models import FileEntry, Finding, Model, ModelDraft, Version, VersionDraft, VersionId
 from fedreg.domain.records import IntentKind, IntentState, InventoryRow
 from fedreg.domain.refs import Ref
 
+# The code of a `partial` entry whose rows are all there, and perhaps some that are gone.
+DELETIONS_WITHHELD = "deletions_withheld"
 SAME, DIFFERS, ONLY_SOURCE, ONLY_TARGET, NOT_COMPARABLE, ERROR = "=", "*", "+", "-", "?", "!"
 
 
@@ -142,6 +144,15 @@ class RefreshReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshStatus:
+    """A scan that a gateway was asked for: under way, or its report; neither where it was asked for none."""
+
+    registry: str
+    running: bool
+    report: RefreshReport | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryView:
     """One configured registry. `error` says why it did not answer, where it was asked."""
 
@@ -151,6 +162,15 @@ class RegistryView:
     reachable: bool | None = None
     error: Mapping[str, Any] | None = None
     last_scan: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What `doctor` found at one registry, in the order it was looked at."""
+
+    registry: str
+    kind: str
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +188,11 @@ class ModelView:
 
     model: Model
     versions: tuple[Version, ...]
+
+
+def newest_first(versions: Iterable[Version]) -> tuple[Version, ...]:
+    """Versions by falling number; those without one stand last, by name."""
+    return tuple(sorted(versions, key=lambda v: (-int(v.version) if v.version.isdecimal() else 0, v.version)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

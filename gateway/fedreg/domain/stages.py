@@ -45,6 +45,15 @@ class Approval(StrEnum):
     REJECTED = "rejected"
 
 
+def parse_approval(text: str) -> Approval:
+    """A decision, or InvalidRequest."""
+    try:
+        return Approval(text)
+    except ValueError:
+        known = ", ".join(Approval)
+        raise InvalidRequest(f"decision {text!r} is none", cure=f"use one of: {known}") from None
+
+
 @dataclass(frozen=True, slots=True)
 class StageSupport:
     """How one stage is held: by what, whether one version at most can have it, and how safely it moves."""

@@ -13,7 +13,17 @@ from fedreg.domain.errors import FedregError, InvalidRequest, NotFound, Registry
 from fedreg.domain.models import Model, Version
 from fedreg.domain.records import InventoryQuery, ScanState
 from fedreg.domain.refs import Ref, SelectorKind
-from fedreg.domain.reports import CapabilityView, Facets, Inventory, ModelView, RefreshReport, RegistryView, VersionView
+from fedreg.domain.reports import (
+    DELETIONS_WITHHELD,
+    CapabilityView,
+    Facets,
+    Inventory,
+    ModelView,
+    RefreshReport,
+    RegistryView,
+    VersionView,
+    newest_first,
+)
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.services.pages import walk_versions
@@ -71,7 +81,9 @@ async def list_inventory(
 
 
 async def list_facets(gateway: Gateway, registries: Collection[str] = ()) -> Facets:
-    """Counts of the index by registry, stage and approval; of all registries where none is named."""
+    """Counts of the index by registry, stage and approval; of all registries where none is named. Raises NotFound."""
+    for name in registries:
+        gateway.registries.manifest(name)
     return await gateway.store.read(lambda conn: index.facets(conn, registries))
 
 
@@ -80,7 +92,7 @@ async def show_model(gateway: Gateway, ref: Ref) -> ModelView:
     adapter = await gateway.registries.get(ref.registry)
     model = await adapter.get_model(ref.model)
     versions = await merge_overflow(gateway, [version async for version in walk_versions(adapter, ref.model)])
-    return ModelView(model=model, versions=tuple(sorted(versions, key=_newest_first)))
+    return ModelView(model=model, versions=newest_first(versions))
 
 
 async def show_version(gateway: Gateway, ref: Ref) -> VersionView:
@@ -130,11 +142,6 @@ async def get_indexed_model(gateway: Gateway, ref: Ref) -> Model:
     return found
 
 
-def _newest_first(version: Version) -> tuple[int, str]:
-    number = int(version.version) if version.version.isdigit() else 0
-    return (-number, version.version)
-
-
 def _registry_view(gateway: Gateway, name: str, state: ScanState | None) -> RegistryView:
     manifest = gateway.registries.manifest(name)
     return RegistryView(
@@ -171,7 +178,7 @@ def _partial(reports: Sequence[RefreshReport]) -> tuple[Mapping[str, Any], ...]:
         {
             "registry": report.registry,
             "error": {
-                "code": "deletions_withheld",
+                "code": DELETIONS_WITHHELD,
                 "message": f"{report.deletions_withheld} versions are missing at once; they are kept until confirmed",
             },
         }

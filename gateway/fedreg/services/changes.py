@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from fedreg.domain.errors import FedregError, NotFound, PreconditionFailed
 from fedreg.domain.models import Version, VersionId
 from fedreg.domain.port import RegistryAdapter
-from fedreg.domain.records import Actor, Change, Effect, EffectState, Intent, IntentKind, IntentState
+from fedreg.domain.records import ENDED, Actor, Change, Effect, EffectState, Intent, IntentKind, IntentState, RequestKey
 from fedreg.engine.port import Context
 from fedreg.services import intents as promises
 from fedreg.services.effects import action_of, journal_values, read_field, write_field
@@ -35,8 +35,12 @@ async def apply_change(
     reason: str | None,
     kind: IntentKind = IntentKind.CHANGE,
     plan: Mapping[str, Any] | None = None,
+    key: RequestKey | None = None,
 ) -> Intent:
-    """Make the planned effects, in order, and wait. Raises the first effect's error that fails."""
+    """Make the planned effects, in order, and wait. Raises the first effect's error that fails.
+
+    A `key` that has started a change already gives that one.
+    """
     now = gateway.now()
     intent = Intent(
         id=f"{kind.value}-{uuid.uuid4().hex}",
@@ -48,8 +52,8 @@ async def apply_change(
         created_at=now,
         updated_at=now,
     )
-    await promises.submit(gateway, intent)
-    return await promises.wait(gateway, intent.id)
+    stored = await promises.submit(gateway, intent, key)
+    return await promises.wait(gateway, stored.id)
 
 
 def plan_effect(
@@ -70,47 +74,61 @@ def plan_effect(
 
 
 async def run_change(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> Any:
-    """The workflow."""
+    """The workflow: one step, since the effects' rows are a record of their own of how far it came."""
     intent_id = args["intent"]
-    plan = await ctx.step("load", lambda: _load(gateway, intent_id))
-    if plan is None:
-        return None
     try:
-        done = []
-        for number, planned in enumerate(plan["effects"]):
-            effect = msgspec.convert(planned, Effect)
-            step = partial(_apply, gateway, intent_id, effect)
-            done.append(await ctx.step(f"{number} {effect.field}", step, retries=3, preemptible=False))
+        return await ctx.step("apply", lambda: _apply_all(gateway, intent_id), retries=3, preemptible=False)
     except FedregError as error:
         failure = error
         await ctx.step("fail", lambda: promises.fail(gateway, intent_id, failure))
         raise
-    return await ctx.step("settle", lambda: _settle(gateway, intent_id, done))
 
 
-async def _load(gateway: Gateway, intent_id: str) -> Any:
-    intent = await promises.begin(gateway, intent_id)
-    return None if intent is None else intent.plan
+async def _apply_all(gateway: Gateway, intent_id: str) -> Any:
+    """The effects that are not done yet, in order; the last one's record ends the intent."""
+    intent, planned = await gateway.store.write(lambda tx: _begin(tx, intent_id, gateway.now()))
+    if intent is None or intent.state in ENDED:
+        return None if intent is None else intent.result
+    result = {"effects": [_show(effect) for effect in planned]}
+    left = [effect for effect in planned if effect.state is not EffectState.DONE]
+    for effect in left:
+        await _apply(gateway, intent_id, effect, result if effect is left[-1] else None)
+    if not left:
+        await gateway.store.write(lambda tx: _settle(tx, intent_id, result, gateway.now()))
+    return result
 
 
-async def _apply(gateway: Gateway, intent_id: str, planned: Effect) -> Any:
-    """One effect: committed before the write, journalled after it. At least once, so it compares first."""
-    adapter = await gateway.registries.get(planned.registry)
-    stored: Effect = await gateway.store.write(lambda tx: effects.plan(tx, replace(planned, intent_id=intent_id)))
-    async with gateway.locks.hold(planned.registry, planned.model):
-        live = await read_field(gateway, adapter, stored)
-        if not _same(live, stored.after):
-            if not _same(live, stored.before):
-                await _supersede(gateway, stored)
+def _begin(tx: Connection, intent_id: str, now: datetime) -> tuple[Intent | None, list[Effect]]:
+    """The intent, running, and its effects as they are stored: all before the first write at a registry."""
+    intent = intents.get(tx, intent_id)
+    if intent is None or intent.state in ENDED:
+        return intent, []
+    if intent.state is not IntentState.RUNNING:
+        intent = intents.set_state(tx, intent_id, IntentState.RUNNING, now=now)
+    given = [msgspec.convert(one, Effect) for one in intent.plan["effects"]]
+    return intent, [effects.plan(tx, replace(one, intent_id=intent_id)) for one in given]
+
+
+async def _apply(gateway: Gateway, intent_id: str, effect: Effect, result: Any) -> None:
+    """One effect: stored before the write, journalled after it. At least once, so it compares first."""
+    adapter = await gateway.registries.get(effect.registry)
+    async with gateway.locks.hold(effect.registry, effect.model):
+        live = await read_field(gateway, adapter, effect)
+        if not _same(live, effect.after):
+            if not _same(live, effect.before):
+                await _supersede(gateway, effect)
                 raise PreconditionFailed(
-                    f"{stored.field} of {stored.model!r} is {live!r} by now, not {stored.before!r}",
-                    registry=stored.registry,
+                    f"{effect.field} of {effect.model!r} is {live!r} by now, not {effect.before!r}",
+                    registry=effect.registry,
                     cure="look at it again and repeat the command",
                 )
-            await write_field(gateway, adapter, stored)
-        touched = await _touched(gateway, adapter, stored)
-    await _record(gateway, intent_id, stored, touched)
-    return {"registry": stored.registry, "model": stored.model, "version": stored.version, "field": stored.field}
+            await write_field(gateway, adapter, effect)
+        touched = await _touched(gateway, adapter, effect)
+    await _record(gateway, intent_id, effect, touched, result)
+
+
+def _show(effect: Effect) -> dict[str, Any]:
+    return {"registry": effect.registry, "model": effect.model, "version": effect.version, "field": effect.field}
 
 
 def _same(live: Any, value: Any) -> bool:
@@ -144,26 +162,37 @@ async def _touched(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -
     return await merge_overflow(gateway, live)
 
 
-async def _record(gateway: Gateway, intent_id: str, effect: Effect, touched: Sequence[Version]) -> None:
-    """Effect done, journal and index, in one transaction."""
+async def _record(gateway: Gateway, intent_id: str, effect: Effect, touched: Sequence[Version], result: Any) -> None:
+    """Effect done, journal, index and, with the last effect's `result`, the intent, in one transaction."""
     now = gateway.now()
 
     def commit(tx: Connection) -> None:
         intent = intents.get(tx, intent_id)
-        known = {e.sequence: e for e in effects.list_effects(tx, intent_id)}
-        if intent is None or known[effect.sequence].state is EffectState.DONE:
+        if intent is None:
             return
-        effects.set_state(tx, intent_id, effect.sequence, EffectState.DONE, now=now)
-        journal.append(tx, _change(intent, effect), now)
-        if touched:
-            index.upsert_versions(tx, touched, now, None)
-        if effect.field == "version.exists":
-            gone = VersionId(model=effect.model, version=effect.version or "", identity=effect.identity or "")
-            index.delete_versions(tx, effect.registry, [gone])
-        elif effect.field == "model.exists" and not effect.after:
-            index.delete_models(tx, effect.registry, [effect.model])
+        stored = {e.sequence: e for e in effects.list_effects(tx, intent_id)}[effect.sequence]
+        if stored.state is not EffectState.DONE:
+            effects.set_state(tx, intent_id, effect.sequence, EffectState.DONE, now=now)
+            journal.append(tx, _change(intent, effect), now)
+            _record_in_index(tx, effect, touched, now)
+        if result is not None:
+            _settle(tx, intent_id, result, now)
 
     await gateway.store.write(commit)
+
+
+def _record_in_index(tx: Connection, effect: Effect, touched: Sequence[Version], now: datetime) -> None:
+    if touched:
+        index.upsert_versions(tx, touched, now, None)
+    if effect.field == "version.exists":
+        gone = VersionId(model=effect.model, version=effect.version or "", identity=effect.identity or "")
+        index.delete_versions(tx, effect.registry, [gone])
+    elif effect.field == "model.exists" and not effect.after:
+        index.delete_models(tx, effect.registry, [effect.model])
+
+
+def _settle(tx: Connection, intent_id: str, result: Any, now: datetime) -> None:
+    intents.set_state(tx, intent_id, IntentState.SUCCEEDED, result=result, now=now)
 
 
 def _change(intent: Intent, effect: Effect) -> Change:
@@ -181,11 +210,3 @@ def _change(intent: Intent, effect: Effect) -> Change:
         reason=intent.reason,
         intent_id=intent.id,
     )
-
-
-async def _settle(gateway: Gateway, intent_id: str, done: Sequence[Any]) -> Any:
-    result = {"effects": list(done)}
-    await gateway.store.write(
-        lambda tx: intents.set_state(tx, intent_id, IntentState.SUCCEEDED, result=result, now=gateway.now())
-    )
-    return result

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from fedreg.domain.errors import FedregError
-from fedreg.domain.records import Actor, Intent, IntentKind, IntentState
+from fedreg.domain.records import Actor, Intent, IntentKind, IntentState, RequestKey
 from fedreg.domain.refs import Ref
 from fedreg.engine.port import Context
 from fedreg.services import intents as promises
@@ -17,8 +17,13 @@ from fedreg.services.gateway import Gateway
 from fedreg.store import intents
 
 
-async def start_check(gateway: Gateway, source: Ref, target: Ref, *, download: bool, actor: Actor) -> Intent:
-    """Start comparing. Raises NotFound for an unknown registry; what else is wrong is the operation's error."""
+async def start_check(
+    gateway: Gateway, source: Ref, target: Ref, *, download: bool, actor: Actor, key: RequestKey | None = None
+) -> Intent:
+    """Start comparing. Raises NotFound for an unknown registry; what else is wrong is the operation's error.
+
+    A `key` that has started a check already gives that one.
+    """
     for ref in (source, target):
         gateway.registries.kind(ref.registry)
     now = gateway.now()
@@ -31,7 +36,7 @@ async def start_check(gateway: Gateway, source: Ref, target: Ref, *, download: b
         created_at=now,
         updated_at=now,
     )
-    return await promises.submit(gateway, intent)
+    return await promises.submit(gateway, intent, key)
 
 
 async def run_check(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> Any:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
 from fedreg.domain.errors import FedregError
-from fedreg.domain.records import ENDED, Actor, Intent, IntentKind, IntentState
+from fedreg.domain.records import ENDED, Actor, Intent, IntentKind, IntentState, RequestKey
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import CopyPlan, CopyReport
 from fedreg.engine.port import Context
@@ -55,14 +57,28 @@ async def start_copy(
     reason: str | None = None,
     allow_lossy: Iterable[str] | None = None,
     packaging: str | None = None,
+    key: RequestKey | None = None,
 ) -> Intent:
-    """Plan a copy and start it, or attach to the one under way; a copy that is there already is not made again."""
+    """Plan a copy and start it, or attach to the one under way; a copy that is there already is not made again.
+
+    A `key` that has started a copy already gives that one.
+    """
+    requested = await promises.find_requested(gateway, key)
+    if requested is not None:
+        return requested
     plan = await plan_copy(gateway, source, target, allow_lossy=allow_lossy, packaging=packaging)
+    return await start_planned(gateway, plan, actor=actor, reason=reason, key=key)
+
+
+async def start_planned(
+    gateway: Gateway, plan: CopyPlan, *, actor: Actor, reason: str | None, key: RequestKey | None = None
+) -> Intent:
+    """Start what was planned, or attach to the same copy under way; see `start_copy`."""
     latest = await _latest_attempt(gateway, plan.key)
     if plan.already_at is not None and latest is not None and latest.state is IntentState.SUCCEEDED:
         return replace(latest, result={**(latest.result or {}), "moved": False})
     if latest is not None and latest.state not in ENDED:
-        return await promises.submit(gateway, latest)
+        return await promises.submit(gateway, latest, key)
     if latest is not None and latest.state is IntentState.FAILED and (latest.error or {}).get("retryable"):
         return await _resume(gateway, latest)
     attempt = int(latest.id.rpartition("-")[2]) + 1 if latest else 1
@@ -77,7 +93,7 @@ async def start_copy(
         created_at=now,
         updated_at=now,
     )
-    return await promises.submit(gateway, intent)
+    return await promises.submit(gateway, intent, key)
 
 
 async def run_copy(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> Any:
@@ -91,7 +107,10 @@ async def run_copy(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> Any:
     except FedregError as error:
         failure = error
         if not failure.retryable:
-            await ctx.step("abort", steps.abort)
+            try:
+                await ctx.step("abort", steps.abort)
+            except FedregError as late:  # the intent ends all the same, and says what stays
+                failure.details["not_removed"] = late.to_dict()
         await ctx.step("fail", lambda: promises.fail(gateway, args["intent"], failure))
         raise
 
@@ -139,10 +158,16 @@ async def _load(gateway: Gateway, intent_id: str) -> Any:
 
 
 async def _latest_attempt(gateway: Gateway, key: str) -> Intent | None:
-    attempts: list[Intent] = await gateway.store.read(
-        lambda conn: intents.list_intents(conn, kinds=(IntentKind.COPY,), id_prefix=f"copy-{key}-", limit=1000)
-    )
-    return max(attempts, key=lambda intent: int(intent.id.rpartition("-")[2]), default=None)
+    def find(conn: Connection) -> Intent | None:
+        latest = None
+        for attempt in count(1):  # one by one: a key has few, the store may have many copies
+            found = intents.get(conn, f"copy-{key}-{attempt}")
+            if found is None:
+                break
+            latest = found
+        return latest
+
+    return await gateway.store.read(find)
 
 
 async def _resume(gateway: Gateway, intent: Intent) -> Intent:

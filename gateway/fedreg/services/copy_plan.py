@@ -28,8 +28,11 @@ async def plan_copy(
     *,
     allow_lossy: Iterable[str] | None = None,
     packaging: str | None = None,
+    version: str | None = None,
 ) -> CopyPlan:
     """Pin the source, look for a copy that is already there, count files, and name every loss.
+
+    `version` asks for a number, where the target takes one from its caller.
 
     Raises NotFound, InvalidRequest, Unsupported, LossNotAccepted. Writes nothing.
     """
@@ -37,37 +40,35 @@ async def plan_copy(
         raise InvalidRequest(
             f"target '{target}' names a version", cure=f"name the model only: {Ref(target.registry, target.model)}"
         )
-    version = await resolve(gateway, source)
-    if (version.registry, version.model) == (target.registry, target.model):
+    pinned = await resolve(gateway, source)
+    if (pinned.registry, pinned.model) == (target.registry, target.model):
         raise InvalidRequest(f"source and target are the same model '{target}'", cure="name another target")
-    if version.status is not VersionStatus.READY:
-        raise InvalidRequest(
-            f"version '{source}' is {version.status.value}, not ready", cure="copy it when it is ready"
-        )
-    source_adapter = await gateway.registries.get(version.registry)
+    if pinned.status is not VersionStatus.READY:
+        raise InvalidRequest(f"version '{source}' is {pinned.status.value}, not ready", cure="copy it when it is ready")
+    source_adapter = await gateway.registries.get(pinned.registry)
     target_adapter = await gateway.registries.get(target.registry)
     for adapter, operation in ((source_adapter, Operation.OPEN_FILE), (target_adapter, Operation.UPLOAD)):
         adapter.capabilities.require(operation, registry=adapter.registry)
-    files = {entry.path: entry.size for entry in await list_payload(source_adapter, version)}
-    fitted = fit_version(version, target.model, target_adapter.capabilities, target=target.registry)
+    files = {entry.path: entry.size for entry in await list_payload(source_adapter, pinned)}
+    fitted = fit_version(pinned, target.model, target_adapter.capabilities, target=target.registry)
     model_draft, model_held, model_losses = await _fit_new_model(
-        source_adapter, target_adapter, version.model, target.model
+        source_adapter, target_adapter, pinned.model, target.model
     )
     losses = (*fitted.losses, *model_losses)
     accept_losses(losses, allow_lossy)
     return CopyPlan(
-        source=version.id,
-        source_registry=version.registry,
+        source=pinned.id,
+        source_registry=pinned.registry,
         target_registry=target.registry,
         target_model=target.model,
-        key=copy_key(version, target),
+        key=copy_key(pinned, target),
         files=files,
-        draft=_announce(fitted.draft, files, packaging, target_adapter),
+        draft=replace(_announce(fitted.draft, files, packaging, target_adapter), version=version),
         model_draft=model_draft,
         held=fitted.held,
         model_held=model_held,
         losses=losses,
-        already_at=await find_counterpart(gateway, version, target, target_adapter),
+        already_at=await find_counterpart(gateway, pinned, target, target_adapter),
     )
 
 

@@ -9,17 +9,26 @@ from fedreg.domain.capabilities import Operation, check_alias, check_length, che
 from fedreg.domain.errors import AlreadyExists, InvalidRequest, NotFound, Unsupported
 from fedreg.domain.models import ModelDraft, Version
 from fedreg.domain.port import RegistryAdapter
-from fedreg.domain.records import Actor, Intent, IntentKind
+from fedreg.domain.records import Actor, Intent, IntentKind, RequestKey
 from fedreg.domain.refs import Ref
 from fedreg.domain.stages import Approval
+from fedreg.services import intents as promises
 from fedreg.services.changes import apply_change, plan_effect
 from fedreg.services.effects import held_by_gateway, version_field
 from fedreg.services.gateway import Gateway
 from fedreg.services.selectors import resolve
 
 
-async def create_model(gateway: Gateway, ref: Ref, draft: ModelDraft, *, actor: Actor, reason: str | None) -> Intent:
-    """Raises AlreadyExists, InvalidRequest for a field past a limit, Unsupported for one that can't be held."""
+async def create_model(
+    gateway: Gateway, ref: Ref, draft: ModelDraft, *, actor: Actor, reason: str | None, key: RequestKey | None = None
+) -> Intent:
+    """Raises AlreadyExists, InvalidRequest for a field past a limit, Unsupported for one that can't be held.
+
+    A `key` that has started a change already gives that one.
+    """
+    requested = await promises.find_requested(gateway, key)
+    if requested is not None:
+        return await promises.wait(gateway, requested.id)
     adapter = await _adapter(gateway, ref, Operation.CREATE_MODEL)
     capabilities = adapter.capabilities
     check_model_draft(draft, capabilities.limits, registry=ref.registry)
@@ -30,7 +39,7 @@ async def create_model(gateway: Gateway, ref: Ref, draft: ModelDraft, *, actor: 
     if await _model_exists(adapter, ref.model):
         raise AlreadyExists(f"model '{ref}' exists", registry=ref.registry, cure="choose another name")
     effect = plan_effect(ref.registry, ref.model, "model.exists", False, fields or True)
-    return await apply_change(gateway, [effect], actor=actor, reason=reason)
+    return await apply_change(gateway, [effect], actor=actor, reason=reason, key=key)
 
 
 async def delete_model(gateway: Gateway, ref: Ref, *, actor: Actor, reason: str | None) -> Intent:
@@ -64,7 +73,12 @@ async def delete_alias(gateway: Gateway, ref: Ref, alias: str, *, actor: Actor, 
     adapter = await _adapter(gateway, ref, Operation.DELETE_ALIAS)
     before = (await adapter.get_model(ref.model)).aliases.get(alias)
     if before is None:
-        raise NotFound(f"alias {alias!r} of '{Ref(ref.registry, ref.model)}' does not exist", registry=ref.registry)
+        model = Ref(ref.registry, ref.model)
+        raise NotFound(
+            f"alias {alias!r} of '{model}' does not exist",
+            registry=ref.registry,
+            cure=f"`fedreg show '{model}'` lists its aliases",
+        )
     effect = plan_effect(ref.registry, ref.model, f"alias:{alias}", before, None)
     return await apply_change(gateway, [effect], actor=actor, reason=reason)
 

@@ -10,25 +10,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fedreg.domain.errors import FedregError, NotFound
-from fedreg.domain.records import ENDED, Intent, IntentKind, IntentState
+from fedreg.domain.records import ENDED, Intent, IntentKind, IntentState, RequestKey
 from fedreg.services.gateway import Gateway
-from fedreg.store import intents
+from fedreg.store import intents, requests
 
 WORKFLOWS: Mapping[IntentKind, str] = {
     IntentKind.COPY: "copy",
     IntentKind.PROMOTION: "change",
     IntentKind.CHANGE: "change",
     IntentKind.CHECK: "check",
+    IntentKind.MIGRATION: "migration",
 }
 
 
-async def submit(gateway: Gateway, intent: Intent) -> Intent:
-    """Store an intent and start its workflow; the same id again attaches to the first."""
-    stored: Intent = await gateway.store.write(lambda tx: intents.create(tx, intent))
+async def submit(gateway: Gateway, intent: Intent, key: RequestKey | None = None) -> Intent:
+    """Store an intent and start its workflow; the same id or the same key again attaches to the first.
+
+    Raises Conflict where the key came with another request.
+    """
+    stored: Intent = await gateway.store.write(lambda tx: requests.create_intent(tx, intent, key, gateway.now()))
     if stored.state not in ENDED:
         engine = await gateway.launched_engine()
         await engine.start(WORKFLOWS[stored.kind], stored.id, {"intent": stored.id})
     return stored
+
+
+async def find_requested(gateway: Gateway, key: RequestKey | None) -> Intent | None:
+    """What a key has started already. Raises Conflict where it came with another request."""
+    if key is None:
+        return None
+    found: Intent | None = await gateway.store.read(lambda conn: requests.find(conn, key))
+    return found
 
 
 async def wait(gateway: Gateway, intent_id: str) -> Intent:

@@ -12,7 +12,7 @@ from fedreg.domain.reports import OperationView
 from fedreg.services.copy_abort import abort_copy
 from fedreg.services.gateway import Gateway
 from fedreg.services.intents import get_intent
-from fedreg.store import intents
+from fedreg.store import intents, migration_rows
 
 
 async def list_operations(
@@ -48,6 +48,8 @@ async def cancel_operation(gateway: Gateway, operation_id: str) -> OperationView
     if intent.kind is IntentKind.COPY:
         await abort_copy(gateway, intent)
     await gateway.store.write(lambda tx: intents.set_state(tx, operation_id, IntentState.CANCELLED, now=gateway.now()))
+    if intent.kind is IntentKind.MIGRATION:
+        await _cancel_copies(gateway, operation_id)
     return await get_operation(gateway, operation_id)
 
 
@@ -66,6 +68,13 @@ async def view_operation(gateway: Gateway, intent: Intent) -> OperationView:
         created_at=intent.created_at,
         updated_at=intent.updated_at,
     )
+
+
+async def _cancel_copies(gateway: Gateway, migration_id: str) -> None:
+    """Stop the copies that a cancelled migration has under way."""
+    for copy in await gateway.store.read(lambda conn: migration_rows.list_attempts(conn, migration_id)):
+        with suppress(Conflict):  # it has ended meanwhile
+            await cancel_operation(gateway, copy)
 
 
 async def _progress(gateway: Gateway, intent: Intent) -> Mapping[str, Any] | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+
+import msgspec
 
 from fedreg.domain.errors import Conflict, PreconditionFailed
 from fedreg.domain.models import Version, VersionStatus
-from fedreg.domain.records import Actor, IntentKind
+from fedreg.domain.records import Actor, Intent, IntentKind, RequestKey
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import PromotionReport
 from fedreg.domain.stages import NONE, parse_stage
+from fedreg.services import intents as promises
 from fedreg.services.changes import apply_change, plan_effect
 from fedreg.services.effects import held_by_gateway
 from fedreg.services.gateway import Gateway
@@ -28,13 +30,18 @@ async def promote(
     reason: str | None = None,
     expected: str | None = None,
     dry_run: bool = False,
+    key: RequestKey | None = None,
 ) -> PromotionReport:
-    """Give the version a stage and wait until it holds.
+    """Give the version a stage and wait until it holds. A `key` that has started a promotion gives that one's report.
 
     Raises NotFound, InvalidRequest, Conflict for a version that is not ready, PreconditionFailed where its
     stage is not `expected`.
     """
     parse_stage(stage)
+    requested = await promises.find_requested(gateway, key)
+    if requested is not None:
+        await promises.wait(gateway, requested.id)
+        return _report(requested)
     version = await resolve(gateway, ref, for_write=True)
     pinned = Ref(version.registry, version.model).at_version(version.version)
     if version.status is not VersionStatus.READY:
@@ -53,9 +60,15 @@ async def promote(
     if dry_run or not report.changed:
         return report
     effect = plan_effect(version.registry, version.model, "stage", version.stage, stage, version)
-    plan: dict[str, Any] = {"ref": str(pinned), "stage": stage, "holders_before": list(report.holders_before)}
-    intent = await apply_change(gateway, [effect], actor=actor, reason=reason, kind=IntentKind.PROMOTION, plan=plan)
-    return replace(report, operation=intent.id)
+    plan = {"ref": str(pinned), "stage": stage, "report": msgspec.to_builtins(report)}
+    promotion = IntentKind.PROMOTION
+    return _report(
+        await apply_change(gateway, [effect], actor=actor, reason=reason, kind=promotion, plan=plan, key=key)
+    )
+
+
+def _report(intent: Intent) -> PromotionReport:
+    return replace(msgspec.convert(intent.plan["report"], PromotionReport), operation=intent.id)
 
 
 async def _preview(gateway: Gateway, version: Version, stage: str) -> PromotionReport:

@@ -20,15 +20,11 @@ async def resolve(gateway: Gateway, ref: Ref, *, for_write: bool = False) -> Ver
     Raises NotFound; InvalidRequest for a reference without selector, for `@latest` where something will be
     written, and for one that several versions match (`details["candidates"]` lists them).
     """
-    if ref.selector is None:
-        raise InvalidRequest(
-            f"reference '{ref}' names a model, not a version",
-            cure=f"add a selector: {ref}@version:1, {ref}@alias:champion or {ref}@stage:production",
-        )
-    if for_write and ref.selector.value == LATEST and ref.selector.kind is SelectorKind.ANY:
+    selector = ref.require_selector()
+    if for_write and selector.value == LATEST and selector.kind is SelectorKind.ANY:
         raise InvalidRequest(f"reference '{ref}': @latest can't be written to", cure="name the version")
     adapter = await gateway.registries.get(ref.registry)
-    found = await _find(gateway, adapter, ref, ref.selector)
+    found = await _find(gateway, adapter, ref, selector)
     if not found:
         raise NotFound(f"reference '{ref}' matches no version", registry=ref.registry, cure=_cure(ref))
     if len(found) > 1:

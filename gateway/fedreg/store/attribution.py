@@ -7,19 +7,21 @@ In `stage_set` and `approval_set` entries, `after` is the word itself or a mappi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from fedreg.domain.models import VersionId
 from fedreg.domain.records import Change, Origin
 from fedreg.domain.stages import Approval
+from fedreg.store import index_sql
 from fedreg.store.columns import canonical_json
-from fedreg.store.schema import journal, versions
+from fedreg.store.schema import versions
 
 STAGE_SET, APPROVAL_SET = "stage_set", "approval_set"
 _WORDS = {STAGE_SET: "stage", APPROVAL_SET: "approval"}
@@ -27,10 +29,10 @@ _WORDS = {STAGE_SET: "stage", APPROVAL_SET: "approval"}
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The latest journalled setting of a stage or approval."""
+    """The latest journalled setting of a stage or approval. `at` in microseconds since 1970 UTC."""
 
     word: str
-    at: datetime
+    at: int
     by: str | None
 
 
@@ -57,26 +59,10 @@ def list_settings(tx: Connection, registry: str, ids: Sequence[VersionId]) -> di
     if not ids:
         return {}
     wanted = {(one.model, one.version): one for one in ids}
-    pairs = func.json_each(canonical_json([list(pair) for pair in wanted])).table_valued("value").alias("pairs")
-    query = (
-        select(journal)
-        .select_from(
-            pairs.outerjoin(  # see index_versions: the keys lead
-                journal,
-                (journal.c.registry == registry)
-                & (journal.c.model == func.json_extract(pairs.c.value, "$[0]"))
-                & (journal.c.version == func.json_extract(pairs.c.value, "$[1]"))
-                & journal.c.action.in_(tuple(_WORDS)),
-            )
-        )
-        .order_by(journal.c.sequence)
-    )
     found: dict[tuple[str, VersionId], Setting] = {}
-    for row in tx.execute(query):
-        if row.sequence is None:
-            continue
+    for row in tx.exec_driver_sql(index_sql.SETTINGS, (registry, canonical_json([list(pair) for pair in wanted]))):
         one = wanted[row.model, row.version]
-        word = _word(row.action, row.after)
+        word = _word(row.action, None if row.after is None else json.loads(row.after))
         if word is not None and row.identity in (None, one.identity):
             by = row.actor if row.origin == Origin.OURS else None
             found[row.action, one] = Setting(word, row.recorded_at, by)

@@ -31,7 +31,7 @@ def read_cursor(conn: Connection, scope: str, cursor: str) -> list[str]:
     signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
     if not hmac.compare_digest(signature, _sign(conn, scope, payload)):
         raise InvalidRequest(
-            "cursor: not one of this query's",
+            f"cursor {cursor[:40]!r} is not one of this query's",
             cure="pass next_cursor of the previous page unchanged, with the same filters",
         )
     return [str(part) for part in json.loads(payload)]

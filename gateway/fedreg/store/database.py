@@ -22,7 +22,7 @@ from fedreg.store import health
 from fedreg.store.connections import open_reader, open_writer, parse_url
 from fedreg.store.keyed import KeyedReads
 from fedreg.store.ownership import Owner, Ownership, busy, read_owner
-from fedreg.store.upgrade import check_revision, upgrade
+from fedreg.store.upgrade import Upgrade, check_revision, upgrade
 from fedreg.store.writer import Writer
 
 T = TypeVar("T")
@@ -32,7 +32,15 @@ _READERS = 2
 class Store:
     """An open store. Make it with `open`, end it with `aclose`; usable from any event loop."""
 
-    def __init__(self, path: Path | None, writer: Writer | None, ownership: Ownership | None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        writer: Writer | None,
+        ownership: Ownership | None,
+        upgraded: Upgrade | None = None,
+    ) -> None:
+        """`upgraded` is what opening did to the store, None for a reader."""
+        self.upgraded = upgraded
         self._path = path
         self._writer = writer
         self._ownership = ownership
@@ -142,19 +150,18 @@ class Store:
 def _open_owning(path: Path | None, address: str | None) -> Store:
     if path is None:
         connection = open_writer(None)
-        upgrade(connection, None)
-        return Store(None, Writer(connection), None)
+        return Store(None, Writer(connection), None, upgrade(connection, None))
     ownership = Ownership.take(path, address)
     try:
         connection = open_writer(path)
-        upgrade(connection, path)
+        upgraded = upgrade(connection, path)
     except (DatabaseError, sqlite3.Error) as error:
         ownership.release()
         raise _unusable(path, error) from error
     except BaseException:
         ownership.release()
         raise
-    return Store(path, Writer(connection), ownership)
+    return Store(path, Writer(connection), ownership, upgraded)
 
 
 def _open_reading(path: Path | None, address: str | None) -> Store:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from fedreg.domain.manifest import Basis, Digest, Manifest, ManifestEntry
-from fedreg.store import labels
-from fedreg.store.columns import listed
+from fedreg.store import index_sql, labels
+from fedreg.store.columns import canonical_json
 from fedreg.store.schema import digests, versions
 
 _STRENGTH = {Basis.CLAIMED: 0, Basis.REGISTRY: 1, Basis.READ: 2}
@@ -40,10 +40,8 @@ def set_digest(
 
 def get_digests(conn: Connection, registry: str, identities: Collection[str]) -> dict[str, Digest]:
     """identity -> digest; identities without one are left out."""
-    query = select(digests.c.identity, digests.c.value, digests.c.basis).where(
-        digests.c.registry == registry, digests.c.identity.in_(listed(identities))
-    )
-    return {row.identity: Digest(row.value, Basis(row.basis)) for row in conn.execute(query)}
+    rows = conn.exec_driver_sql(index_sql.DIGESTS, (registry, canonical_json(list(identities))))
+    return {identity: Digest(value, Basis(basis)) for identity, value, basis in rows}
 
 
 def get_manifest(conn: Connection, registry: str, identity: str) -> Manifest | None:

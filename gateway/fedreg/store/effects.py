@@ -7,12 +7,25 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from fedreg.domain.errors import NotFound
 from fedreg.domain.records import Effect, EffectState
 from fedreg.store.columns import canonical_json
 from fedreg.store.schema import effects
+
+# Built once: to build a statement costs more than to run it.
+_OF_INTENT = effects.c.intent_id == bindparam("of")
+_KNOWN = select(effects).where(_OF_INTENT, effects.c.key == bindparam("known_by"))
+_LAST = select(func.coalesce(func.max(effects.c.sequence), 0)).where(_OF_INTENT)
+_INSERT = insert(effects)
+_SET_STATE = (
+    update(effects)
+    .where(_OF_INTENT, effects.c.sequence == bindparam("place"))
+    .values(state=bindparam("new_state"), updated_at=bindparam("now"))
+    .returning(*effects.c)
+)
+_LIST = select(effects).where(_OF_INTENT).order_by(effects.c.sequence)
 
 
 def plan(tx: Connection, effect: Effect) -> Effect:
@@ -22,21 +35,19 @@ def plan(tx: Connection, effect: Effect) -> Effect:
     the `before` of its first planning, is returned. The intent must exist.
     """
     key = _key(effect)
-    mine = effects.c.intent_id == effect.intent_id
-    known = tx.execute(select(effects).where(mine, effects.c.key == key)).first()
+    known = tx.execute(_KNOWN, {"of": effect.intent_id, "known_by": key}).first()
     if known is not None:
         return _to_effect(known)
-    last: int = tx.scalar(select(func.coalesce(func.max(effects.c.sequence), 0)).where(mine)) or 0
+    last: int = tx.scalar(_LAST, {"of": effect.intent_id}) or 0
     planned = replace(effect, sequence=last + 1)
-    tx.execute(insert(effects).values(_to_row(planned, key)))
+    tx.execute(_INSERT, _to_row(planned, key))
     return planned
 
 
 def set_state(tx: Connection, intent_id: str, sequence: int, state: EffectState, *, now: datetime) -> Effect:
     """Record how an effect stands. Raises NotFound."""
-    mine = (effects.c.intent_id == intent_id) & (effects.c.sequence == sequence)
-    tx.execute(update(effects).where(mine).values(state=state.value, updated_at=now))
-    row = tx.execute(select(effects).where(mine)).first()
+    given = {"of": intent_id, "place": sequence, "new_state": state.value, "now": now}
+    row = tx.execute(_SET_STATE, given).first()
     if row is None:
         raise NotFound(f"operation {intent_id!r} has no effect {sequence}")
     return _to_effect(row)
@@ -44,8 +55,7 @@ def set_state(tx: Connection, intent_id: str, sequence: int, state: EffectState,
 
 def list_effects(conn: Connection, intent_id: str) -> list[Effect]:
     """An intent's effects in the order they were planned."""
-    rows = conn.execute(select(effects).where(effects.c.intent_id == intent_id).order_by(effects.c.sequence))
-    return [_to_effect(row) for row in rows]
+    return [_to_effect(row) for row in conn.execute(_LIST, {"of": intent_id})]
 
 
 def _key(effect: Effect) -> str:

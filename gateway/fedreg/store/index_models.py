@@ -6,14 +6,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 
 from fedreg.domain.models import Model
 from fedreg.domain.records import Change
-from fedreg.store import documents, labels
-from fedreg.store.columns import listed
+from fedreg.store import documents, index_sql, labels
+from fedreg.store.columns import canonical_json, listed
 from fedreg.store.differences import compare_models
-from fedreg.store.schema import labels as label_rows
 from fedreg.store.schema import model_text, models, versions
 
 
@@ -33,9 +32,7 @@ def upsert_models(
 
 def ensure_models(tx: Connection, registry: str, names: Collection[str], observed_at: datetime) -> None:
     """Make rows for models whose versions were seen first."""
-    known = set(
-        tx.scalars(select(models.c.name).where(models.c.registry == registry, models.c.name.in_(listed(names))))
-    )
+    known = {name for (name,) in tx.exec_driver_sql(index_sql.KNOWN_MODELS, (registry, canonical_json(list(names))))}
     missing = sorted(set(names) - known)
     if missing:
         _insert(tx, registry, missing, observed_at)
@@ -44,42 +41,14 @@ def ensure_models(tx: Connection, registry: str, names: Collection[str], observe
 
 def refresh_models(tx: Connection, registry: str, names: Collection[str]) -> None:
     """Compute again what model rows say of their versions: how many, the leading one, who holds which stage."""
-    leading: dict[str, tuple[int, int]] = {}
-    rank = func.row_number().over(
-        partition_by=versions.c.model, order_by=[versions.c.stage_rank, versions.c.version_sort.desc()]
-    )
-    count = func.count().over(partition_by=versions.c.model)
-    mine = (versions.c.registry == registry, versions.c.model.in_(listed(names)))
-    ranked = select(versions.c.id, versions.c.model, rank.label("place"), count.label("count")).where(*mine).subquery()
-    for row in tx.execute(select(ranked).where(ranked.c.place == 1)):
-        leading[row.model] = (row.id, row._mapping["count"])
+    mine = (registry, canonical_json(list(names)))
+    ranked = {model: (count, row_id) for model, row_id, count in tx.exec_driver_sql(index_sql.RANKED, mine)}
     stages: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    holders = (
-        select(versions.c.model, label_rows.c.key, versions.c.version)
-        .join(label_rows, (label_rows.c.version_id == versions.c.id) & (label_rows.c.kind == "stage"))
-        .where(*mine, versions.c.stage != "none")
-        .order_by(versions.c.model, versions.c.version_sort)
-    )
-    for row in tx.execute(holders):
-        stages[row.model][row.key] = row.version
-    statement = (
-        update(models)
-        .where(models.c.registry == bindparam("of"), models.c.name == bindparam("named"))
-        .values(versions=bindparam("count"), leading_id=bindparam("leading"), stages=bindparam("held"))
-    )
-    nothing = (None, 0)
-    rows = [
-        {
-            "of": registry,
-            "named": name,
-            "count": leading.get(name, nothing)[1],
-            "leading": leading.get(name, nothing)[0],
-            "held": stages.get(name, {}),
-        }
-        for name in names
-    ]
+    for model, stage, version in tx.exec_driver_sql(index_sql.HOLDERS, mine):
+        stages[model][stage] = version
+    rows = [(*ranked.get(name, (0, None)), canonical_json(stages.get(name, {})), registry, name) for name in names]
     if rows:
-        tx.execute(statement, rows)
+        tx.exec_driver_sql(index_sql.SET_LEADING, rows)
 
 
 def delete_models(tx: Connection, registry: str, names: Collection[str]) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, or_, select, update
 
 from fedreg.domain.errors import Conflict, NotFound
 from fedreg.domain.records import ENDED, Actor, Intent, IntentKind, IntentState
@@ -22,19 +23,28 @@ _NEXT: Mapping[IntentState, frozenset[IntentState]] = {
     IntentState.CANCELLED: frozenset(),
 }
 
+# Built once: to build a statement costs more than to run it.
+_GET = select(intents).where(intents.c.id == bindparam("of"))
+_INSERT = insert(intents)
+_SET_STATE = (
+    update(intents)
+    .where(intents.c.id == bindparam("of"))
+    .values({name: bindparam(f"new_{name}") for name in ("state", "result", "error", "updated_at")})
+)
+
 
 def create(tx: Connection, intent: Intent) -> Intent:
     """Store a new intent; where its id exists, the stored one is returned and nothing changes."""
     known = get(tx, intent.id)
     if known is not None:
         return known
-    tx.execute(insert(intents).values(_to_row(intent)))
+    tx.execute(_INSERT, _to_row(intent))
     return intent
 
 
 def get(conn: Connection, intent_id: str) -> Intent | None:
     """The intent, or None."""
-    row = conn.execute(select(intents).where(intents.c.id == intent_id)).first()
+    row = conn.execute(_GET, {"of": intent_id}).first()
     return None if row is None else _to_intent(row)
 
 
@@ -88,9 +98,9 @@ def set_state(
             cure="look at it with `fedreg operations show`",
             details={"state": before.state.value},
         )
-    values = {"state": state.value, "result": result, "error": error, "updated_at": now}
-    tx.execute(update(intents).where(intents.c.id == intent_id).values(values))
-    return _require(tx, intent_id)
+    new = {"state": state.value, "result": result, "error": error, "updated_at": now}
+    tx.execute(_SET_STATE, {"of": intent_id, **{f"new_{name}": value for name, value in new.items()}})
+    return replace(before, state=state, result=result, error=error, updated_at=now)
 
 
 def _require(conn: Connection, intent_id: str) -> Intent:

@@ -18,6 +18,10 @@ from fedreg.store.schema import journal
 
 GENESIS = "0" * 64
 
+# Built once: to build a statement costs more than to run it.
+_HEAD = select(journal.c.sequence, journal.c.hash).order_by(journal.c.sequence.desc()).limit(1)
+_INSERT = insert(journal)
+
 
 def append(tx: Connection, change: Change, now: datetime) -> JournalEntry:
     """Extend the chain by one change. Its head is read in the same transaction."""
@@ -26,7 +30,7 @@ def append(tx: Connection, change: Change, now: datetime) -> JournalEntry:
 
 def append_all(tx: Connection, changes: Iterable[Change], now: datetime) -> list[JournalEntry]:
     """Extend the chain by several changes, in order. `before` and `after` must be JSON values."""
-    head = tx.execute(select(journal.c.sequence, journal.c.hash).order_by(journal.c.sequence.desc()).limit(1)).first()
+    head = tx.execute(_HEAD).first()
     sequence, previous = (head.sequence, head.hash) if head else (0, GENESIS)
     entries: list[JournalEntry] = []
     for change in changes:
@@ -37,7 +41,7 @@ def append_all(tx: Connection, changes: Iterable[Change], now: datetime) -> list
         )
         previous = entry_hash
     if entries:
-        tx.execute(insert(journal), [_to_row(entry) for entry in entries])
+        tx.execute(_INSERT, [_to_row(entry) for entry in entries])
     attribution.record(tx, [entry.change for entry in entries], now)
     return entries
 

@@ -21,8 +21,10 @@ _VERSION = """
 SELECT d.document, v.digest, v.digest_basis FROM versions v JOIN version_documents d ON d.version_id = v.id
 WHERE v.registry = ? AND v.model = ? AND v.version = ?"""
 _MODEL = "SELECT document FROM models WHERE registry = ? AND name = ?"
-_OVERFLOW = "SELECT field, value FROM overflow WHERE registry = ? AND identity = ?"
-_DIGEST = "SELECT value, basis FROM digests WHERE registry = ? AND identity = ?"
+# One statement, since each costs a transaction of its own; a digest has no field.
+_HELD = """
+SELECT field, value, NULL FROM overflow WHERE registry = ?1 AND identity = ?2
+UNION ALL SELECT NULL, value, basis FROM digests WHERE registry = ?1 AND identity = ?2"""
 
 
 class KeyedReads:
@@ -47,12 +49,14 @@ class KeyedReads:
 
     def get_held(self, registry: str, identity: str) -> tuple[dict[str, Any], Digest | None]:
         """What the gateway holds of an identity: overflow values by field, and its digest."""
-        values = {
-            field: None if value is None else json.loads(value)
-            for field, value in self._driver.execute(_OVERFLOW, (registry, identity))
-        }
-        row = self._driver.execute(_DIGEST, (registry, identity)).fetchone()
-        return values, None if row is None else Digest(row[0], Basis(row[1]))
+        values: dict[str, Any] = {}
+        digest: Digest | None = None
+        for field, value, basis in self._driver.execute(_HELD, (registry, identity)):
+            if field is None:
+                digest = Digest(value, Basis(basis))
+            else:
+                values[field] = None if value is None else json.loads(value)
+        return values, digest
 
     def close(self) -> None:
         """Release the connection."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, insert
 
 from fedreg.domain.models import Version
 from fedreg.domain.stages import NONE, Approval
-from fedreg.store.columns import listed
+from fedreg.store import index_sql
 from fedreg.store.schema import labels
 
 Label = tuple[str, str, str]
@@ -39,25 +39,25 @@ def list_labels(version: Version, digest: str | None) -> set[Label]:
     return found
 
 
-def set_labels(tx: Connection, registry: str, holders: Iterable[tuple[int, str, str, set[Label]]]) -> None:
-    """Replace the labels of each holder: (version_id, model, version_sort, labels)."""
+Holder = tuple[int, str, str, set[Label]]  # version_id, model, version_sort, labels
+
+
+def set_labels(tx: Connection, registry: str, holders: Iterable[Holder]) -> None:
+    """Replace the labels of each holder."""
     listed = list(holders)
     delete_labels(tx, [holder[0] for holder in listed])
+    add_labels(tx, registry, listed)
+
+
+def add_labels(tx: Connection, registry: str, holders: Iterable[Holder]) -> None:
+    """Store the labels of holders that have none."""
     rows = [
-        {
-            "registry": registry,
-            "kind": kind,
-            "key": key,
-            "value": value,
-            "model": model,
-            "version_sort": sort,
-            "version_id": version_id,
-        }
-        for version_id, model, sort, found in listed
+        (registry, kind, key, value, model, sort, version_id)
+        for version_id, model, sort, found in holders
         for kind, key, value in found
     ]
     if rows:
-        tx.execute(insert(labels), rows)
+        tx.exec_driver_sql(index_sql.INSERT_LABEL, rows)
 
 
 def set_model_labels(tx: Connection, registry: str, holders: Iterable[tuple[int, str, Mapping[str, str]]]) -> None:
@@ -80,4 +80,5 @@ def set_digest_label(
 
 def delete_labels(tx: Connection, version_ids: list[int]) -> None:
     """Remove all labels of these versions (or, by minus their ids, models)."""
-    tx.execute(delete(labels).where(labels.c.version_id.in_(listed(version_ids))))
+    if version_ids:
+        tx.exec_driver_sql(index_sql.DELETE_LABELS, [(row_id,) for row_id in version_ids])

@@ -72,6 +72,19 @@ intents = Table(
     Index("intents_by_time", "created_at", "id"),
 )
 
+# What an Idempotency-Key has started: `fingerprint` covers the whole request.
+requests = Table(
+    "requests",
+    metadata,
+    Column("actor", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("intent_id", Text, ForeignKey("intents.id"), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("requests_by_time", "created_at"),
+    sqlite_with_rowid=False,
+)
+
 effects = Table(
     "effects",
     metadata,
@@ -88,6 +101,23 @@ effects = Table(
     Column("state", Text, nullable=False),
     Column("updated_at", Instant),
     UniqueConstraint("intent_id", "key", name="effects_once"),
+)
+
+# A row a version of a migration; a lane is a target model, whose rows are worked off in their order.
+migration_rows = Table(
+    "migration_rows",
+    metadata,
+    Column("migration_id", Text, primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("lane", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("planned", Json, nullable=False),
+    Column("outcome", Json),
+    Column("attempt", Text),
+    Index("migration_rows_by_lane", "migration_id", "lane", "sequence"),
+    Index("migration_rows_by_source", "migration_id", "source"),
+    sqlite_with_rowid=False,
 )
 
 overflow = Table(

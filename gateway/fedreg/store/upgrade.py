@@ -5,6 +5,7 @@ The revision is compared without Alembic first: importing it costs more than the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,24 +17,35 @@ from fedreg.store import health
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"
+HEAD = "0004"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(connection: Connection, path: Path | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What opening a store did to it: its revision before (None: it was empty) and now, and the copy made first."""
+
+    before: str | None
+    after: str
+    backup: Path | None = None
+
+
+def upgrade(connection: Connection, path: Path | None) -> Upgrade:
     """Create an empty store at head, or migrate an older one after backing it up beside itself.
 
     All in one transaction. Raises ConfigError for a store that a newer release made, or no store at all.
     """
     with connection.begin():
         revision = get_revision(connection, path)
+    backup = None
     if revision == HEAD:
-        return
+        return Upgrade(HEAD, HEAD)
     if revision is not None:
         _check_known(revision, path)
         if path is not None:
-            _back_up(connection, path, revision)
+            backup = _back_up(connection, path, revision)
     migrate(connection, HEAD)
+    return Upgrade(revision, HEAD, backup)
 
 
 def check_revision(connection: Connection, path: Path) -> None:
@@ -93,10 +105,11 @@ def _check_known(revision: str, path: Path | None) -> None:
         )
 
 
-def _back_up(connection: Connection, path: Path, revision: str) -> None:
+def _back_up(connection: Connection, path: Path, revision: str) -> Path:
     target = path.with_name(f"{path.name}.{revision}.bak")
     number = 1
     while target.exists():
         number += 1
         target = path.with_name(f"{path.name}.{revision}.{number}.bak")
     health.backup(connection, target)
+    return target

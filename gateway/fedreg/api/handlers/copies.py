@@ -6,6 +6,7 @@ from aiohttp import web
 
 from fedreg.api.context import actor_of, gateway_of, principal_of
 from fedreg.api.encoding import Reply, Request
+from fedreg.api.idempotency import request_key
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import CopyPlan, OperationView
 from fedreg.services.check_operation import start_check
@@ -52,6 +53,7 @@ async def create_copy(request: web.Request, *, body: NewCopy) -> Reply[CopyPlan 
         reason=body.reason,
         allow_lossy=accepted,
         packaging=body.packaging,
+        key=request_key(request, body),
     )
     return Reply(await view_operation(gateway, intent), headers={"Location": f"/v1/operations/{intent.id}"})
 
@@ -61,5 +63,12 @@ async def create_check(request: web.Request, *, body: NewCheck) -> Reply[Operati
     gateway = gateway_of(request)
     source, target = Ref.parse(body.source), Ref.parse(body.target)
     principal_of(request).require(Role.READER, source.registry, target.registry)
-    intent = await start_check(gateway, source, target, download=body.download, actor=actor_of(request))
+    intent = await start_check(
+        gateway,
+        source,
+        target,
+        download=body.download,
+        actor=actor_of(request),
+        key=request_key(request, body),
+    )
     return Reply(await view_operation(gateway, intent), headers={"Location": f"/v1/operations/{intent.id}"})

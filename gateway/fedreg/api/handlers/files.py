@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated
 from urllib.parse import quote
 
 import structlog
 from aiohttp import web
+from msgspec import Meta
 
 from fedreg.api.context import REQUEST_ID, gateway_of, version_ref
 from fedreg.api.encoding import Listing
@@ -17,17 +19,28 @@ from fedreg.domain.capabilities import Operation
 from fedreg.domain.errors import IntegrityError
 from fedreg.domain.models import FileEntry
 from fedreg.services import catalog
+from fedreg.services.copy_plan import list_payload
 from fedreg.services.downloads import open_download
 
 log = structlog.get_logger("fedreg.api")
 
 
-async def list_files(request: web.Request, *, query: PageQuery) -> Listing[FileEntry]:
+class FilesQuery(PageQuery, frozen=True, kw_only=True):
+    """Which files of a version."""
+
+    payload: Annotated[bool, Meta(description="only what its digest covers, without files its registry adds")] = False
+
+
+async def list_files(request: web.Request, *, query: FilesQuery) -> Listing[FileEntry]:
     gateway, ref = gateway_of(request), version_ref(request)
     adapter = await gateway.registries.get(ref.registry)
     adapter.capabilities.require(Operation.LIST_FILES, registry=ref.registry)
     version = await catalog.get_version(gateway, ref)
-    files = await adapter.list_files(version.model, version.version)
+    files: Sequence[FileEntry]
+    if query.payload:
+        files = await list_payload(adapter, version)
+    else:
+        files = await adapter.list_files(version.model, version.version)
     return cut_page(files, query, lambda entry: entry.path)
 
 

@@ -17,6 +17,8 @@ from fedreg.domain.reports import Facets, Inventory
 from fedreg.services import catalog
 from fedreg.settings.sections import Role
 
+MILLION_DAYS = 86_400 * 1_000_000
+
 
 class InventoryParameters(PageQuery, frozen=True, kw_only=True):
     """Filters of the inventory; all given ones must hold."""
@@ -30,9 +32,12 @@ class InventoryParameters(PageQuery, frozen=True, kw_only=True):
     digest: str | None = None
     search: Annotated[str, Meta(description="text within names, descriptions and tags")] | None = None
     refresh: Annotated[bool, Meta(description="scan the registries first")] = False
-    max_age: Annotated[float, Meta(ge=0, description="scan registries whose last scan is older, in seconds")] | None = (
-        None
-    )
+    max_age: (
+        Annotated[
+            float, Meta(ge=0, le=MILLION_DAYS, description="scan registries whose last scan is older, in seconds")
+        ]
+        | None
+    ) = None
 
 
 async def list_models(request: web.Request, *, query: InventoryParameters) -> Inventory:

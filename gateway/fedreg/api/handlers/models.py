@@ -10,6 +10,7 @@ from aiohttp import web
 from fedreg.api.context import actor_of, gateway_of, model_ref
 from fedreg.api.edits import Edit, Reason, apply_edit, operation_headers, pin_model
 from fedreg.api.encoding import Listing, Origin, Reply, Request
+from fedreg.api.idempotency import request_key
 from fedreg.api.paging import PageQuery
 from fedreg.domain.models import Model, ModelDraft, ModelQuery
 from fedreg.domain.refs import Ref, parse_selector
@@ -48,7 +49,8 @@ async def list_models(request: web.Request, *, query: ModelsQuery) -> Listing[Mo
 async def create_model(request: web.Request, *, body: NewModel) -> Reply[Model]:
     gateway, ref = gateway_of(request), Ref(request.match_info["registry"], body.name)
     draft = ModelDraft(name=body.name, description=body.description, tags=body.tags)
-    made = await edits.create_model(gateway, ref, draft, actor=actor_of(request), reason=body.reason)
+    key = request_key(request, body)
+    made = await edits.create_model(gateway, ref, draft, actor=actor_of(request), reason=body.reason, key=key)
     location = f"/v1/registries/{ref.registry}/models/{quote(ref.model, safe='')}"
     return Reply(await _get(gateway, ref), headers={"Location": location, **operation_headers(made)})
 

@@ -8,6 +8,7 @@ from fedreg.api.context import actor_of, gateway_of, principal_of
 from fedreg.api.edits import OPERATION_HEADER
 from fedreg.api.encoding import Listing, Reply, Request
 from fedreg.api.handlers.operations import find_visible, list_visible
+from fedreg.api.idempotency import request_key
 from fedreg.api.paging import PageQuery
 from fedreg.domain.records import IntentKind, IntentState
 from fedreg.domain.refs import Ref
@@ -43,6 +44,7 @@ async def create_promotion(request: web.Request, *, body: NewPromotion) -> Reply
         reason=body.reason,
         expected=body.expected,
         dry_run=body.dry_run,
+        key=request_key(request, body),
     )
     if report.operation is None:
         return Reply(report)

@@ -1,0 +1,362 @@
+"""The Python interface: one contract, in process (`open`) and against a gateway (`connect`), async and blocking.
+
+Longer than 350 lines because every use case is one method of it.
+
+Every method raises the errors of `fedreg.domain.errors`, the same in process and over HTTP. References are `Ref`s or
+as they are written (`prod:churn@version:3`); selectors are pinned to a version when work begins. Writes wait for
+their end. Over HTTP the gateway's token decides who acts and what is allowed (Unauthenticated, Forbidden); in
+process it is `local:user@host`, recorded as unauthenticated. An unreachable gateway is GatewayUnavailable.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from fedreg.domain.errors import FedregError, InvalidRequest, NotFound
+from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
+from fedreg.domain.models import Model, Version
+from fedreg.domain.records import IntentKind, IntentState, InventoryQuery, InventoryRow, JournalEntry
+from fedreg.domain.refs import Ref
+from fedreg.domain.reports import (
+    DELETIONS_WITHHELD,
+    CapabilityView,
+    CheckReport,
+    CopyPlan,
+    CopyReport,
+    Diagnosis,
+    DownloadReport,
+    Facets,
+    Inventory,
+    LineageGraph,
+    ModelView,
+    OperationView,
+    PromotionReport,
+    RefreshReport,
+    RegistryView,
+    Verification,
+    VersionView,
+)
+from fedreg.domain.stages import Approval
+
+# Called with `files`, `files_done`, `bytes` and `bytes_done` while work goes on; `migrate` says what it tells of.
+Progress = Callable[[Mapping[str, Any]], None]
+PAGE = 1000
+
+
+def as_ref(ref: Ref | str) -> Ref:
+    """A Ref, or one as it is written. Raises InvalidRequest."""
+    return ref if isinstance(ref, Ref) else Ref.parse(ref)
+
+
+def as_model(ref: Ref | str) -> Ref:
+    """A reference to a model. Raises InvalidRequest for one that names a version."""
+    parsed = as_ref(ref)
+    if parsed.selector is not None:
+        raise InvalidRequest(
+            f"'{parsed}' names a version", cure=f"name the model only: {Ref(parsed.registry, parsed.model)}"
+        )
+    return parsed
+
+
+class Client(ABC):
+    """The async interface. `fedreg.client.blocking.Client` has the same methods, each blocking until done."""
+
+    # -- what there is -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def registries(self, *, ping: bool = True) -> list[RegistryView]:
+        """All configured registries, by name; with `ping` each is asked whether it answers."""
+
+    @abstractmethod
+    async def registry(self, name: str) -> RegistryView:
+        """One registry, asked whether it answers. Raises NotFound."""
+
+    @abstractmethod
+    async def capabilities(self) -> list[CapabilityView]:
+        """What each registry can do; one that can't be opened shows its kind's ceiling and says why."""
+
+    @abstractmethod
+    async def doctor(self, registries: Collection[str] = (), *, deadline: float = 30.0) -> list[Diagnosis]:
+        """Address, credentials and permissions of registries (all of them where none is named), with cures.
+
+        They are asked at the same time; one that takes longer than `deadline` seconds is a finding. Raises NotFound.
+        """
+
+    @abstractmethod
+    async def refresh(self, registries: Collection[str] = ()) -> list[RefreshReport]:
+        """Scan registries (all of them where none is named) into the index, and wait. Raises NotFound.
+
+        A registry that fails is reported (`error`), not raised.
+        """
+
+    @abstractmethod
+    async def inventory(
+        self, query: InventoryQuery, *, versions: bool = False, refresh: bool = False, max_age: timedelta | None = None
+    ) -> Inventory:
+        """One page of the inventory, from the index: a row a model, or a row a version.
+
+        A registry never scanned is scanned first; with `refresh` all asked for are, with `max_age` those last
+        scanned longer ago. A registry that is down never fails the answer: `partial` names it. Raises NotFound for
+        an unknown registry, InvalidRequest for a bad cursor.
+        """
+
+    @abstractmethod
+    async def facets(self, registries: Collection[str] = ()) -> Facets:
+        """How many versions the index has, by registry, stage and approval."""
+
+    @abstractmethod
+    def models(self, registry: str, *, name: str | None = None) -> AsyncIterator[Model]:
+        """A registry's models, live; `name` is part of the name. Raises NotFound."""
+
+    async def versions(
+        self,
+        *,
+        registry: str | Collection[str] = (),
+        model: str | None = None,
+        stage: str | None = None,
+        alias: str | None = None,
+        approval: str | None = None,
+        tag: tuple[str, str] | None = None,
+        digest: str | None = None,
+        search: str | None = None,
+        refresh: bool = False,
+    ) -> AsyncIterator[Version]:
+        """Versions that match all filters (`model` is a glob), by registry and model; each is read live.
+
+        They are found in the index, `refresh` scans first. One that is gone by now is left out; a registry that
+        can't be scanned raises its error, for the answer would not be whole.
+        """
+        names = (registry,) if isinstance(registry, str) else tuple(registry)
+        query = InventoryQuery(
+            registries=names,
+            model=model,
+            stage=stage,
+            alias=alias,
+            approval=approval,
+            tag=tag,
+            digest=digest,
+            search=search,
+            limit=PAGE,
+        )
+        async for row in self._rows(query, refresh):
+            try:
+                yield await self.version(Ref(row.registry, row.model).at_version(row.version or ""))
+            except NotFound:
+                continue
+
+    async def _rows(self, query: InventoryQuery, refresh: bool) -> AsyncIterator[InventoryRow]:
+        page = await self.inventory(query, versions=True, refresh=refresh)
+        for missing in page.partial:
+            if missing["error"]["code"] != DELETIONS_WITHHELD:
+                raise FedregError.from_dict(missing["error"])
+        while True:
+            for row in page.items:
+                yield row
+            if page.next_cursor is None:
+                return
+            page = await self.inventory(replace(query, cursor=page.next_cursor), versions=True)
+
+    @abstractmethod
+    async def version(self, ref: Ref | str) -> Version:
+        """One version, live. Raises NotFound, InvalidRequest (`details["candidates"]` where several match)."""
+
+    @abstractmethod
+    async def show(self, ref: Ref | str) -> ModelView | VersionView:
+        """A version with its files where the reference has a selector, else the model with its versions; live."""
+
+    @abstractmethod
+    async def lineage(
+        self, ref: Ref | str, *, upstream: bool = True, downstream: bool = True, depth: int = 10
+    ) -> LineageGraph:
+        """What led to a version and what came of it, across registries."""
+
+    @abstractmethod
+    async def history(self, ref: Ref | str) -> list[JournalEntry]:
+        """What happened to a model or version, oldest first."""
+
+    @abstractmethod
+    def audit(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        actor: str | None = None,
+        model: str | None = None,
+    ) -> AsyncIterator[JournalEntry]:
+        """The journal, oldest first. `since` is inclusive, `until` is not; both are aware datetimes."""
+
+    @abstractmethod
+    async def verify_audit(self) -> Verification:
+        """Whether the journal's chain is whole."""
+
+    # -- moving --------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def plan_copy(
+        self,
+        source: Ref | str,
+        target: Ref | str,
+        *,
+        allow_lossy: Iterable[str] | None = None,
+        packaging: str | None = None,
+    ) -> CopyPlan:
+        """What a copy would do; nothing is written. Raises what `copy` raises before the first byte."""
+
+    @abstractmethod
+    async def copy(
+        self,
+        source: Ref | str,
+        target: Ref | str,
+        *,
+        allow_lossy: Iterable[str] | None = None,
+        packaging: str | None = None,
+        reason: str | None = None,
+        progress: Progress | None = None,
+    ) -> CopyReport:
+        """Copy one version with its bytes to a model, verified by reading them back.
+
+        A copy that is there already is reported (`moved` False), not made again; one under way is joined.
+        `allow_lossy` names the fields that may be lost, `*` all of them. Raises NotFound, InvalidRequest,
+        Unsupported, LossNotAccepted, Conflict, IntegrityError, Cancelled, and the registries' errors.
+        """
+
+    @abstractmethod
+    async def plan_migration(
+        self,
+        source: str,
+        target: str,
+        options: MigrationOptions | None = None,
+        *,
+        plan: Sequence[PlannedVersion] | None = None,
+    ) -> MigrationPlan:
+        """What a migration from one registry to another would do, a row a version; nothing is written.
+
+        Of the versions that `options` choose (default: all), or of the rows of a plan. A version that can't be moved
+        is a row with its `problem`. Raises NotFound, InvalidRequest naming option or row, and field.
+        """
+
+    @abstractmethod
+    async def migrate(
+        self,
+        source: str,
+        target: str,
+        options: MigrationOptions | None = None,
+        *,
+        plan: Sequence[PlannedVersion] | None = None,
+        reason: str | None = None,
+        progress: Progress | None = None,
+    ) -> MigrationReport:
+        """Copy the versions that `options` choose, or the rows of a plan, and count them against the source.
+
+        What is at the target already is not moved again; the same migration under way is joined. A version that does
+        not arrive raises nothing: look at `complete`, and at `migration_rows`. `progress` is called with `versions`,
+        `versions_done`, `failed`, `bytes` (None: not known) and `bytes_done`. Raises what `plan_migration` raises,
+        Cancelled, and the registries' errors where they can't be listed.
+        """
+
+    @abstractmethod
+    def migration_rows(self, operation_id: str) -> AsyncIterator[MigratedVersion]:
+        """What became of each version of a migration, in order. Raises NotFound."""
+
+    @abstractmethod
+    async def check(self, source: Ref | str, target: Ref | str, *, download: bool = False) -> CheckReport:
+        """Compare two versions file by file, or two models version by version. With `download` bytes are read."""
+
+    @abstractmethod
+    async def download(
+        self, ref: Ref | str, directory: Path | str, *, progress: Progress | None = None
+    ) -> DownloadReport:
+        """Write a version's files into a new or empty directory; a file appears whole or not at all.
+
+        A directory that holds an unfinished download of the same version is finished. Raises AlreadyExists for any
+        other that is not empty, IntegrityError for bytes that are not what the registry vouches for.
+        """
+
+    # -- changing ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def promote(
+        self,
+        ref: Ref | str,
+        to: str,
+        *,
+        reason: str | None = None,
+        expected: str | None = None,
+        dry_run: bool = False,
+    ) -> PromotionReport:
+        """Give a version a stage and wait until it holds; with `dry_run` say what would happen.
+
+        Raises NotFound, InvalidRequest, Conflict for a version that is not ready, PreconditionFailed where its
+        stage is not `expected`.
+        """
+
+    @abstractmethod
+    async def set_approval(
+        self, ref: Ref | str, decision: Approval | str, *, comment: str | None = None, reason: str | None = None
+    ) -> OperationView:
+        """Record a decision on a version. Raises InvalidRequest for a word that is none."""
+
+    @abstractmethod
+    async def create_model(
+        self,
+        ref: Ref | str,
+        *,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        reason: str | None = None,
+    ) -> OperationView:
+        """Create a model without versions. Raises AlreadyExists, Unsupported for a field that can't be held."""
+
+    @abstractmethod
+    async def delete(self, ref: Ref | str, *, reason: str | None = None) -> OperationView:
+        """Delete a version where the reference has a selector, else the model. Raises NotFound."""
+
+    @abstractmethod
+    async def set_alias(self, ref: Ref | str, alias: str, *, reason: str | None = None) -> OperationView:
+        """Point an alias at a version, moving it where it is set."""
+
+    @abstractmethod
+    async def delete_alias(self, ref: Ref | str, alias: str, *, reason: str | None = None) -> OperationView:
+        """Take an alias away from a model. Raises NotFound where it is not set."""
+
+    @abstractmethod
+    async def set_tags(
+        self, ref: Ref | str, tags: Mapping[str, str], *, remove: Collection[str] = (), reason: str | None = None
+    ) -> OperationView:
+        """Set and remove tags of a version, or of a model where the reference has no selector. Others stay."""
+
+    @abstractmethod
+    async def set_description(self, ref: Ref | str, text: str, *, reason: str | None = None) -> OperationView:
+        """Describe a version, or a model where the reference has no selector."""
+
+    # -- operations ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def operations(
+        self, *, kinds: Collection[IntentKind] = (), states: Collection[IntentState] = (), limit: int = 100
+    ) -> list[OperationView]:
+        """The newest operations, newest first; a token limited to some registries sees its own only."""
+
+    @abstractmethod
+    async def operation(self, operation_id: str) -> OperationView:
+        """One operation. Raises NotFound."""
+
+    @abstractmethod
+    async def promotions(self, *, states: Collection[IntentState] = (), limit: int = 100) -> list[OperationView]:
+        """The newest promotions, newest first."""
+
+    @abstractmethod
+    async def promotion(self, promotion_id: str) -> OperationView:
+        """One promotion. Raises NotFound, also for an operation of another kind."""
+
+    @abstractmethod
+    async def cancel(self, operation_id: str) -> OperationView:
+        """Stop an operation at its next step, and remove what a copy has left at its target.
+
+        Raises NotFound, Conflict for one that has ended.
+        """

@@ -1,0 +1,71 @@
+"""Migrations from a real MLflow server, to MLflow and to SageMaker: nothing is lost, nothing moves twice."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from fedreg import aio
+from fedreg.domain.migrations import Carried, MigrationOptions
+from fedreg.domain.refs import Ref
+from fedreg.sandbox.sandbox import Sandbox
+
+from .migrations import expect_whole, rows_of, run_process, write_config
+from .mlflow_models import make_models
+
+MODELS, VERSIONS = 4, 3
+TARGETS = ("mlflow-new", "sm-eu")
+_serial = count(1)
+
+
+class Move:
+    """Models to move, and where to."""
+
+    def __init__(self, config: Path, names: list[str], target: str) -> None:
+        self.config = config
+        prefix = names[0].rpartition("-")[0]
+        self.target = target
+        self.names = {name: Ref(target, f"new.{name}") for name in names}
+        self.options = MigrationOptions(
+            models=(f"{prefix}-*",),
+            names={f"{prefix}-*": "new.{model}"},
+            carry=tuple(Carried),
+            preserve_versions=True,
+            keep_going=True,
+        )
+
+
+@pytest_asyncio.fixture(params=TARGETS)
+async def move(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Move:
+    names = await make_models(sandbox.mlflow_url, f"mig{next(_serial)}", MODELS)
+    return Move(write_config(sandbox, tmp_path), names, request.param)
+
+
+async def test_every_version_arrives_with_all_it_has(move: Move) -> None:
+    async with aio.open(move.config) as fed:
+        plan = await fed.plan_migration("mlflow-prod", move.target, move.options)
+        assert (plan.models, plan.to_move, plan.with_problems) == (MODELS, MODELS * VERSIONS, 0)
+        report = await fed.migrate("mlflow-prod", move.target, move.options)
+        rows = await rows_of(fed, report)
+        assert report.complete and report.source_versions == len(rows) == MODELS * VERSIONS, rows
+        assert report.moved + report.lossy == MODELS * VERSIONS
+        assert report.bytes == plan.bytes
+        again = await fed.migrate("mlflow-prod", move.target, move.options)
+        assert (again.moved, again.lossy, again.already_there) == (0, 0, MODELS * VERSIONS)
+        assert again.complete
+    await expect_whole(move.config, move.names, carried=True)
+
+
+async def test_killed_halfway_it_ends_in_the_same_state(move: Move) -> None:
+    killed = await run_process(move.config, "mlflow-prod", move.target, move.options, kill_after=MODELS * VERSIONS // 2)
+    assert killed.code == -9, killed.errors
+    ended = await run_process(move.config, "mlflow-prod", move.target, move.options, kill_after=0)
+    assert ended.report is not None, ended.errors
+    assert ended.report.complete
+    assert ended.report.source_versions == ended.report.moved + ended.report.lossy == MODELS * VERSIONS
+    again = await run_process(move.config, "mlflow-prod", move.target, move.options, kill_after=0)
+    assert again.report is not None and again.report.already_there == MODELS * VERSIONS, again.errors
+    await expect_whole(move.config, move.names, carried=True)

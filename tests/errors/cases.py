@@ -1,0 +1,611 @@
+"""Bad input, each kind as one case on every surface it can come through.
+
+Long because it is a table: a case says what is sent, how it must end, and what the answer must name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fedreg.domain.records import InventoryQuery
+from fedreg_adapters.memory.standin_faults import Mishap, VendorError
+
+from .mistakes import MISTAKES
+from .sagemaker import SageMaker
+from .world import Ask, World
+
+R = "/v1/registries"
+CHURN = f"{R}/left/models/churn"
+ONE = f"{CHURN}/versions/1"
+# What a copy that fails leaves: the record that it did.
+OPERATION = ("intents",)
+
+Prepare = Callable[[World, SageMaker], None]
+
+
+def nothing(world: World, sagemaker: SageMaker) -> None:
+    """Nothing to prepare."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """`exit` and `status` are how it ends on the command line and over HTTP, `error` in Python.
+
+    `names`: what the message must name, field and value. `cure`: what the cure must say. `touches`: tables of the
+    store that may change all the same.
+    """
+
+    name: str
+    exit: int
+    status: int
+    error: str
+    names: tuple[str, ...]
+    cure: str
+    cli: tuple[str, ...] | None = None
+    http: tuple[Ask, ...] = ()
+    python: Callable[[Any], Any] | None = None
+    prepare: Prepare = nothing
+    touches: tuple[str, ...] = ()
+
+    @property
+    def surfaces(self) -> tuple[str, ...]:
+        given = {"command line": self.cli, "HTTP": self.http, "Python": self.python}
+        return tuple(surface for surface, asked in given.items() if asked)
+
+
+def get(path: str) -> tuple[Ask, ...]:
+    return (Ask("GET", path),)
+
+
+def post(path: str, body: Any) -> tuple[Ask, ...]:
+    return (Ask("POST", path, body),)
+
+
+def put(path: str, body: Any) -> tuple[Ask, ...]:
+    return (Ask("PUT", path, body),)
+
+
+def refusing(code: str, operation: str = "*") -> Prepare:
+    """SageMaker refuses with an error code of its own."""
+
+    def prepare(world: World, sagemaker: SageMaker) -> None:
+        sagemaker.refusals[operation] = code
+
+    return prepare
+
+
+def mishap(registry: str, call: str, code: str) -> Prepare:
+    """The in-memory service refuses a call, for ever."""
+
+    def prepare(world: World, sagemaker: SageMaker) -> None:
+        error = VendorError(code, "too many")
+        world.vendor(registry).mishaps.planned.append(Mishap("refuse", call, times=0, error=error))
+
+    return prepare
+
+
+UNKNOWN = (
+    Case(
+        name="unknown registry",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("registry", "lefft"),
+        cure="left",
+        cli=("show", "lefft:churn"),
+        http=get(f"{R}/lefft/models/churn"),
+        python=lambda fed: fed.show("lefft:churn"),
+    ),
+    Case(
+        name="unknown registry to copy to",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("registry", "rihgt"),
+        cure="right",
+        cli=("copy", "left:churn@version:1", "rihgt:churn"),
+        http=post("/v1/copies", {"source": "left:churn@version:1", "target": "rihgt:churn"}),
+        python=lambda fed: fed.copy("left:churn@version:1", "rihgt:churn"),
+    ),
+    Case(
+        name="unknown registry in a filter",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("registry", "lefft"),
+        cure="left",
+        cli=("inventory", "--registry", "lefft"),
+        http=get("/v1/models?registry=lefft"),
+        python=lambda fed: fed.inventory(InventoryQuery(registries=("lefft",))),
+    ),
+    Case(
+        name="unknown model",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("model", "chrun"),
+        cure="inventory",
+        cli=("show", "left:chrun"),
+        http=get(f"{R}/left/models/chrun"),
+        python=lambda fed: fed.show("left:chrun"),
+    ),
+    Case(
+        name="unknown version",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("left:churn@version:9",),
+        cure="inventory --versions",
+        cli=("promote", "left:churn@version:9", "--to", "production"),
+        http=put(f"{CHURN}/versions/9/stage", {"stage": "production"}),
+        python=lambda fed: fed.promote("left:churn@version:9", "production"),
+    ),
+    Case(
+        name="unknown version to copy",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("left:churn@version:9",),
+        cure="inventory --versions",
+        cli=("copy", "left:churn@version:9", "right:churn"),
+        http=post("/v1/copies", {"source": "left:churn@version:9", "target": "right:churn"}),
+        python=lambda fed: fed.copy("left:churn@version:9", "right:churn"),
+    ),
+    Case(
+        name="unknown alias",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("left:churn@alias:champion",),
+        cure="inventory --versions",
+        cli=("show", "left:churn@alias:champion"),
+        http=get(f"{CHURN}/versions/@alias:champion"),
+        python=lambda fed: fed.show("left:churn@alias:champion"),
+    ),
+    Case(
+        name="unknown alias to take away",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("alias", "champion", "left:churn"),
+        cure="fedreg show",
+        cli=("alias", "left:churn", "champion", "--delete"),
+        http=(Ask("DELETE", f"{CHURN}/aliases/champion"),),
+        python=lambda fed: fed.delete_alias("left:churn", "champion"),
+    ),
+    Case(
+        name="stage that no version holds",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("left:churn@stage:production",),
+        cure="inventory --versions",
+        cli=("show", "left:churn@stage:production"),
+        http=get(f"{CHURN}/versions/@stage:production"),
+        python=lambda fed: fed.show("left:churn@stage:production"),
+    ),
+    Case(
+        name="no such stage",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("stage", "Prod!"),
+        cure="production",
+        cli=("promote", "left:churn@version:1", "--to", "Prod!"),
+        http=put(f"{ONE}/stage", {"stage": "Prod!"}),
+        python=lambda fed: fed.promote("left:churn@version:1", "Prod!"),
+    ),
+    Case(
+        name="no such decision",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("approvd",),
+        cure="approv",
+        cli=("approval", "left:churn@version:1", "approvd"),
+        http=put(f"{ONE}/approval", {"decision": "approvd"}),
+        python=lambda fed: fed.set_approval("left:churn@version:1", "approvd"),
+    ),
+    Case(
+        name="unknown operation",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("operation", "copy-none"),
+        cure="operations",
+        cli=("operations", "show", "copy-none"),
+        http=get("/v1/operations/copy-none"),
+        python=lambda fed: fed.operation("copy-none"),
+    ),
+    Case(
+        name="ambiguous selector",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("left:churn@staging", "left:churn@version:1", "left:churn@version:2"),
+        cure="name one",
+        cli=("show", "left:churn@staging"),
+        http=get(f"{CHURN}/versions/@staging"),
+        python=lambda fed: fed.show("left:churn@staging"),
+    ),
+    Case(
+        name="model where a version is meant",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("left:churn",),
+        cure="@version:",
+        cli=("copy", "left:churn", "right:churn"),
+        http=post("/v1/copies", {"source": "left:churn", "target": "right:churn"}),
+        python=lambda fed: fed.copy("left:churn", "right:churn"),
+    ),
+    Case(
+        name="reference without a registry",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("reference", "churn"),
+        cure="REGISTRY:MODEL",
+        cli=("copy", "churn@version:1", "right:churn"),
+        http=post("/v1/copies", {"source": "churn@version:1", "target": "right:churn"}),
+        python=lambda fed: fed.copy("churn@version:1", "right:churn"),
+    ),
+)
+
+LIMITS = (
+    Case(
+        name="name past the registry's limit",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("name", "257", "256"),
+        cure="256",
+        cli=("create", f"sm:{'n' * 257}"),
+        http=post(f"{R}/sm/models", {"name": "n" * 257}),
+        python=lambda fed: fed.create_model(f"sm:{'n' * 257}"),
+    ),
+    Case(
+        name="description past the registry's limit",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("description", "501", "500"),
+        cure="500",
+        cli=("create", "left:new", "--description", "d" * 501),
+        http=post(f"{R}/left/models", {"name": "new", "description": "d" * 501}),
+        python=lambda fed: fed.create_model("left:new", description="d" * 501),
+    ),
+    Case(
+        name="alias past the registry's limit",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("alias", "aaaa", "64", "63"),
+        cure="63",
+        cli=("alias", "left:churn@version:1", "a" * 64),
+        http=put(f"{CHURN}/aliases/{'a' * 64}", {"version": "1"}),
+        python=lambda fed: fed.set_alias("left:churn@version:1", "a" * 64),
+    ),
+    Case(
+        name="alias with characters the registry refuses",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("alias", "Best One"),
+        cure="must match",
+        cli=("alias", "left:churn@version:1", "Best One"),
+        http=put(f"{CHURN}/aliases/Best%20One", {"version": "1"}),
+        python=lambda fed: fed.set_alias("left:churn@version:1", "Best One"),
+    ),
+    Case(
+        name="tag's key past the registry's limit",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("tag key", "kkkk", "65", "64"),
+        cure="64",
+        cli=("tag", "left:churn@version:1", f"{'k' * 65}=1"),
+        http=(Ask("PATCH", ONE, {"tags": {"k" * 65: "1"}}),),
+        python=lambda fed: fed.set_tags("left:churn@version:1", {"k" * 65: "1"}),
+    ),
+    Case(
+        name="tag's value past the registry's limit",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("tag", "team", "201", "200"),
+        cure="200",
+        cli=("tag", "left:churn@version:1", f"team={'v' * 201}"),
+        http=(Ask("PATCH", ONE, {"tags": {"team": "v" * 201}}),),
+        python=lambda fed: fed.set_tags("left:churn@version:1", {"team": "v" * 201}),
+    ),
+    Case(
+        name="more tags than the registry holds",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("tags", "21", "20"),
+        cure="remove",
+        cli=("tag", "left:churn", *(f"k{n}=1" for n in range(21))),
+        http=(Ask("PATCH", CHURN, {"tags": {f"k{n}": "1" for n in range(21)}}),),
+        python=lambda fed: fed.set_tags("left:churn", {f"k{n}": "1" for n in range(21)}),
+    ),
+)
+
+REGISTRIES = (
+    Case(
+        name="unreachable registry",
+        exit=5,
+        status=503,
+        error="RegistryUnavailable",
+        names=("127.0.0.1",),
+        cure="address",
+        cli=("show", "down:churn"),
+        http=get(f"{R}/down/models/churn"),
+        python=lambda fed: fed.show("down:churn"),
+    ),
+    Case(
+        name="unreachable registry to copy to",
+        exit=5,
+        status=503,
+        error="RegistryUnavailable",
+        names=("127.0.0.1",),
+        cure="address",
+        cli=("copy", "left:churn@version:1", "down:churn"),
+        http=post("/v1/copies", {"source": "left:churn@version:1", "target": "down:churn"}),
+        python=lambda fed: fed.copy("left:churn@version:1", "down:churn"),
+    ),
+    Case(
+        name="wrong credentials",
+        exit=1,
+        status=502,
+        error="RegistryAuthError",
+        names=("token", "invalid"),
+        cure="credentials",
+        cli=("show", "sm:churn"),
+        http=get(f"{R}/sm/models/churn"),
+        python=lambda fed: fed.show("sm:churn"),
+        prepare=refusing("UnrecognizedClientException"),
+    ),
+    Case(
+        name="expired token",
+        exit=1,
+        status=502,
+        error="RegistryAuthError",
+        names=("token", "expired"),
+        cure="credentials",
+        cli=("show", "sm:churn"),
+        http=get(f"{R}/sm/models/churn"),
+        python=lambda fed: fed.show("sm:churn"),
+        prepare=refusing("ExpiredTokenException"),
+    ),
+    Case(
+        name="missing permission",
+        exit=1,
+        status=502,
+        error="RegistryAuthError",
+        names=("create_model", "not authorized"),
+        cure="permissions",
+        cli=("create", "sm:churn"),
+        http=post(f"{R}/sm/models", {"name": "churn"}),
+        python=lambda fed: fed.create_model("sm:churn"),
+        prepare=refusing("AccessDeniedException", "CreateModelPackageGroup"),
+        touches=("intents", "effects"),
+    ),
+    Case(
+        name="missing permission to promote",
+        exit=1,
+        status=502,
+        error="RegistryAuthError",
+        names=("churn", "do not permit"),
+        cure="permit",
+        cli=("promote", "left:churn@version:1", "--to", "production"),
+        http=put(f"{ONE}/stage", {"stage": "production"}),
+        python=lambda fed: fed.promote("left:churn@version:1", "production"),
+        prepare=mishap("left", "pointer.set", "not-allowed"),
+        touches=("intents", "effects"),
+    ),
+    Case(
+        name="registry that is full, for a new model",
+        exit=1,
+        status=409,
+        error="Conflict",
+        names=("create_model", "limit", "500"),
+        cure="quota",
+        cli=("create", "sm:churn"),
+        http=post(f"{R}/sm/models", {"name": "churn"}),
+        python=lambda fed: fed.create_model("sm:churn"),
+        prepare=refusing("ResourceLimitExceeded", "CreateModelPackageGroup"),
+        touches=("intents", "effects"),
+    ),
+)
+
+SENT = (
+    Case(
+        name="stage moved on since it was read",
+        exit=1,
+        status=412,
+        error="PreconditionFailed",
+        names=("'none', not 'staging'",),
+        cure="read it again",
+        cli=("promote", "left:churn@version:1", "--to", "production", "--expected", "staging"),
+        http=put(f"{ONE}/stage", {"stage": "production", "expected": "staging"}),
+        python=lambda fed: fed.promote("left:churn@version:1", "production", expected="staging"),
+    ),
+    Case(
+        name="If-Match lost",
+        exit=1,
+        status=412,
+        error="PreconditionFailed",
+        names=("left:churn@version:1", "changed"),
+        cure="read it again",
+        http=(Ask("PATCH", ONE, {"description": "late"}, {"If-Match": '"0123"'}),),
+    ),
+    Case(
+        name="If-Match lost, deleting",
+        exit=1,
+        status=412,
+        error="PreconditionFailed",
+        names=("left:churn@version:1", "changed"),
+        cure="read it again",
+        http=(Ask("DELETE", ONE, None, {"If-Match": '"0123"'}),),
+    ),
+    Case(
+        name="body that is not JSON",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("body", "JSON"),
+        cure="JSON object",
+        http=post(f"{R}/left/models", b"name=new"),
+    ),
+    Case(
+        name="body that is too large",
+        exit=2,
+        status=413,
+        error="InvalidRequest",
+        names=("body", "4096"),
+        cure="server.max_body",
+        http=post(f"{R}/left/models", {"name": "n" * 5000}),
+    ),
+    Case(
+        name="body of the wrong type",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("body.name", "7"),
+        cure="name",
+        http=post(f"{R}/left/models", {"name": 7}),
+    ),
+    Case(
+        name="body that is no object",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("body", "array"),
+        cure="name",
+        http=post(f"{R}/left/models", ["new"]),
+    ),
+    Case(
+        name="body with an unknown field",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("body", "descripton"),
+        cure="description",
+        http=post(f"{R}/left/models", {"name": "new", "descripton": "d"}),
+    ),
+    Case(
+        name="unknown query parameter",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("query", "stgae"),
+        cure="stage",
+        http=get("/v1/models?stgae=production"),
+    ),
+    Case(
+        name="unknown option",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("--stgae",),
+        cure="--stage",
+        cli=("inventory", "--stgae", "production"),
+    ),
+    Case(
+        name="unknown command",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("inventroy",),
+        cure="inventory",
+        cli=("inventroy",),
+    ),
+    Case(
+        name="limit out of range",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("limit", "0"),
+        cure="limit",
+        http=get("/v1/models?limit=0"),
+    ),
+    Case(
+        name="forged cursor",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("cursor",),
+        cure="next_cursor",
+        http=get("/v1/versions?registry=left&cursor=Zm9yZ2VkZm9yZ2VkZm9yZ2Vk"),
+        python=lambda fed: fed.inventory(InventoryQuery(registries=("left",), cursor="Zm9yZ2VkZm9yZ2VkZm9yZ2Vk")),
+    ),
+    Case(
+        name="forged cursor of a live list",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("cursor",),
+        cure="next_cursor",
+        http=get(f"{CHURN}/versions?cursor=Zm9yZ2Vk"),
+    ),
+    Case(
+        name="forged cursor of the journal",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("cursor", "Zm9yZ2Vk"),
+        cure="next_cursor",
+        http=get("/v1/audit?cursor=Zm9yZ2Vk"),
+    ),
+    Case(
+        name="forged cursor of operations",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("cursor", "Zm9yZ2Vk"),
+        cure="next_cursor",
+        http=get("/v1/operations?cursor=Zm9yZ2Vk"),
+    ),
+    Case(
+        name="tag that is no pair",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("tag", "team"),
+        cure="=",
+        cli=("inventory", "--tag", "team"),
+        http=get("/v1/models?tag=team"),
+    ),
+    Case(
+        name="unknown packaging",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("packaging", "zip"),
+        cure="files",
+        cli=("copy", "left:churn@version:1", "right:churn", "--packaging", "zip"),
+        http=post("/v1/copies", {"source": "left:churn@version:1", "target": "right:churn", "packaging": "zip"}),
+        python=lambda fed: fed.copy("left:churn@version:1", "right:churn", packaging="zip"),
+    ),
+)
+
+CASES = (*UNKNOWN, *LIMITS, *REGISTRIES, *SENT)
+# Cases with a test of their own, and the surfaces they come through.
+OTHERS = (
+    ("a registry of the inventory is down", ("command line", "HTTP", "Python")),
+    ("registry that is full, found at the end of a copy", ("command line", "HTTP", "Python")),
+    ("token that expires in the middle of a copy", ("command line", "HTTP", "Python")),
+    ("registry that goes down in the middle of a copy", ("command line", "HTTP", "Python")),
+    ("the same version copied twice at once", ("command line", "HTTP", "Python")),
+    *((name, ("command line", "serve", "Python")) for name in MISTAKES),
+    ("no configuration at all", ("command line", "serve", "Python")),
+    ("store made by a newer release", ("command line", "serve", "Python")),
+    ("file that is no store", ("command line", "serve", "Python")),
+    ("store that another process owns", ("command line", "serve", "Python")),
+)
+ORDER = [(case.name, surface) for case in CASES for surface in case.surfaces]
+ORDER += [(name, surface) for name, surfaces in OTHERS for surface in surfaces]

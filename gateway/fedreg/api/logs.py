@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sys
@@ -44,13 +45,15 @@ class _JsonLines:
 
     Made by `configure_logging`.
 
-    Only while its own `renderer` ends structlog's chain: who puts another chain there gets these lines, too.
+    Only while its own `renderer` ends structlog's chain: who puts another chain there gets these lines, too. Lines of
+    one turn of the event loop are written at once, after the answers.
     """
 
     def __init__(self, out: TextIO, level: int, renderer: Processor) -> None:
         self._out = out
         self._level = level
         self._renderer = renderer
+        self._waiting: list[bytes] = []
 
     def is_in_force(self) -> bool:
         return bool(structlog.get_config()["processors"][-1] is self._renderer)
@@ -60,7 +63,13 @@ class _JsonLines:
             return
         line.level, line.timestamp = _LEVELS[level], datetime.now(UTC)
         line.request_id, line.path = mask_text(line.request_id), mask_text(line.path)  # what a caller can choose
-        self._out.write(f"{_to_json(line).decode()}\n")
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._waiting.append(_to_json(line))
+
+    def _flush(self) -> None:
+        lines, self._waiting = self._waiting, []
+        self._out.write(b"\n".join([*lines, b""]).decode())
         self._out.flush()
 
 

@@ -88,7 +88,7 @@ class Store:
     def keyed(self) -> KeyedReads | None:
         """Reads by key, for the event loop's thread alone; None in memory, where the writer has the connection."""
         if self._keyed is None and self._path is not None:
-            self._keyed = KeyedReads(open_reader(self._path, read_only=self.read_only))
+            self._keyed = KeyedReads(open_reader(self._path, read_only=self.read_only), self._writer)
         return self._keyed
 
     async def write(self, fn: Callable[[Connection], T]) -> T:

@@ -36,6 +36,7 @@ class Writer:
     """Owns the writing connection from `start` to `close`."""
 
     def __init__(self, connection: Connection) -> None:
+        self.commits = 0  # tells readers in this process whether what they keep still holds
         self._connection = connection
         self._waiting: dict[bool, deque[_Job]] = {True: deque(), False: deque()}
         self._last_turn = False
@@ -85,6 +86,7 @@ class Writer:
             with self._connection.begin():
                 for job in jobs:
                     self._attempt(job)
+            self.commits += 1
         except Exception as error:  # noqa: BLE001  handed to every caller whose work went with the transaction
             for job in jobs:
                 job.future.set_exception(job.error or error)

@@ -18,6 +18,7 @@ SHOWN = (
     "=  model.skops",
     "copied from: version mlflow-prod:churn@version:2",
     "stage set",
+    "missing        0",
     "journal  whole",
     "200 predictions of the original and of the copy: equal",
 )

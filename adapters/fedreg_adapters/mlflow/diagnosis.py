@@ -28,7 +28,10 @@ async def diagnose(client: Client, *, experiment: str, access: str) -> list[Find
         return "versions can be read"
 
     async def uploads() -> str:
-        found = await client.get("diagnose", "experiments/get-by-name", {"experiment_name": experiment})
+        try:
+            found = await client.get("diagnose", "experiments/get-by-name", {"experiment_name": experiment})
+        except NotFound:
+            return f"uploads go to experiment {experiment!r}, which the first of them makes"
         if found["experiment"].get("lifecycle_stage") == "deleted":
             raise NotFound(f"experiment {experiment!r} is deleted", cure="restore it, or set `experiment`")
         return f"uploads go to experiment {experiment!r}; whether it may be written shows at the first upload"
@@ -37,21 +40,22 @@ async def diagnose(client: Client, *, experiment: str, access: str) -> list[Find
         await client.send("diagnose", "GET", PROXY, query={"path": ""})
         return "the artifact proxy answers"
 
-    first = await _finding("address", address, missing="an older MLflow server, without server-info, or none at all")
+    first = await _finding("address", address, older=True)
     if first.severity is Severity.ERROR:
         return [first]
     found = [first, await _finding("models", models), await _finding("versions", versions)]
-    found.append(await _finding("experiment", uploads, missing=f"experiment {experiment!r} is made at first upload"))
+    found.append(await _finding("experiment", uploads))
     if access != "direct":
         found.append(await _finding("artifacts", artifacts))
     return found
 
 
-async def _finding(check: str, ask: Check, *, missing: str | None = None) -> Finding:
+async def _finding(check: str, ask: Check, *, older: bool = False) -> Finding:
+    """`older`: a 404 may also come from a server of a release that has no such path."""
     try:
         return Finding(check=check, severity=Severity.OK, message=await ask())
     except FedregError as error:
-        gone = isinstance(error, NotFound) or error.upstream_code == "404"
-        if missing is not None and gone:
-            return Finding(check=check, severity=Severity.WARNING, message=missing, cure=error.cure)
+        if older and (isinstance(error, NotFound) or error.upstream_code == "404"):
+            text = "an older MLflow server, without server-info, or none at all"
+            return Finding(check=check, severity=Severity.WARNING, message=text, cure="check that url is the server's")
         return Finding(check=check, severity=Severity.ERROR, message=error.message, cure=error.cure)

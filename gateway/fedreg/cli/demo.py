@@ -45,6 +45,11 @@ STEPS = (
     ),
     ("Compare both ends byte by byte", "fedreg check mlflow-prod:churn@version:2 sm-eu:churn@version:1 --download"),
     ("The copy again: nothing moves", "fedreg copy mlflow-prod:churn@version:2 sm-eu:churn"),
+    (
+        "Move what else there is; what a migration would do",
+        "fedreg migrate mlflow-prod sm-eu --with aliases --dry-run",
+    ),
+    ("", "fedreg migrate mlflow-prod sm-eu --with aliases --reason 'one registry for serving'"),
     ("What is in production, everywhere", "fedreg inventory --versions --stage production --refresh -o wide"),
     ("Where the copy came from", "fedreg lineage sm-eu:churn@version:1"),
     ("What happened to it", "fedreg history sm-eu:churn@version:1"),

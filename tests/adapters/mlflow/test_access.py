@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from mlflow import MlflowClient
 
 from fedreg.domain.errors import ConfigError, RegistryAuthError, RegistryError, RegistryUnavailable
 from fedreg.domain.models import Severity
@@ -113,6 +114,16 @@ async def test_nobody_there(connect: Opener) -> None:
     assert caught.value.outcome.value == "not_applied"
     [finding] = await adapter.diagnose()
     assert finding.severity is Severity.ERROR
+
+
+async def test_a_deleted_experiment_is_a_finding(connect: Opener, server: MlflowServer) -> None:
+    adapter = connect(url=server.url, experiment="in-the-bin")
+    assert {finding.severity for finding in await adapter.diagnose()} == {Severity.OK}
+    client = MlflowClient(server.url)
+    client.delete_experiment(client.create_experiment("in-the-bin"))
+    [broken] = [finding for finding in await adapter.diagnose() if finding.severity is not Severity.OK]
+    assert (broken.check, broken.severity) == ("experiment", Severity.ERROR)
+    assert "in-the-bin" in broken.message and broken.cure is not None and "restore" in broken.cure
 
 
 def test_no_secret_in_a_repr() -> None:

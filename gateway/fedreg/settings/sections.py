@@ -81,7 +81,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = 8080
-    max_body: int = 1 << 20
+    max_body: int = 8 << 20  # a plan of 20,000 versions
     shutdown_timeout: float = 10.0
 
     def __post_init__(self) -> None:

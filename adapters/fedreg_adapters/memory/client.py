@@ -40,13 +40,7 @@ ERRORS: dict[str, tuple[type[FedregError], str]] = {
     "not-allowed": (RegistryAuthError, "the credentials do not permit it"),
 }
 CURES = {"not-empty": "delete them first", "full": "delete what is not needed there"}
-QUOTED = {
-    "no-such",
-    "taken",
-    "bad-input",
-    "not-empty",
-    "full",
-}  # the texts of others may repeat credentials or whole pages
+QUOTED = {"no-such", "taken", "bad-input", *CURES}  # the texts of others may repeat credentials or whole pages
 
 
 class Vendor(Protocol):

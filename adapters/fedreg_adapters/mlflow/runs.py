@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ class Runs:
     client: Client
     experiment: str
     _experiments: dict[str, str] = field(default_factory=dict)  # name -> id
+    _making: asyncio.Lock = field(default_factory=asyncio.Lock)  # many uploads begin at once, one makes the experiment
 
     async def get_or_create(self, draft: VersionDraft, key: str) -> Json:
         """The run of this key, found or made. Conflict where its experiment is deleted."""
@@ -37,9 +39,10 @@ class Runs:
             raise
 
     async def _experiment_id(self) -> str:
-        if self.experiment not in self._experiments:
-            self._experiments[self.experiment] = await self._make_experiment()
-        return self._experiments[self.experiment]
+        async with self._making:
+            if self.experiment not in self._experiments:
+                self._experiments[self.experiment] = await self._make_experiment()
+            return self._experiments[self.experiment]
 
     async def _make_experiment(self) -> str:
         found = await self._find_experiment()

@@ -17,7 +17,7 @@ from .migrations import expect_whole, rows_of, run_process, write_config
 from .mlflow_models import make_models
 
 VERSIONS = 3  # of a model
-SIZES = (4, pytest.param(20, marks=pytest.mark.soak))  # models
+SIZES = (2, pytest.param(20, marks=pytest.mark.soak))  # models
 TARGETS = ("mlflow-new", "sm-eu")
 _serial = count(1)
 

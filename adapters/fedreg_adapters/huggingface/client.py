@@ -47,6 +47,11 @@ class Client:
         """The API's path of a repository of the namespace."""
         return f"/api/models/{self.options.namespace}/{quote(native, safe='')}"
 
+    def own_path(self, address: str) -> str:
+        """The path below the endpoint of an address that the Hub gave: behind a mirror it may name another host."""
+        path, below = urlsplit(address).path, urlsplit(self.endpoint).path
+        return path.removeprefix(below) if path.startswith(f"{below}/") else path
+
     async def send(
         self,
         operation: str,

@@ -33,20 +33,14 @@ class History:
             raise NotFound(f"commit {sha} does not exist", registry=self._client.registry, operation="get_commit")
         return found
 
-    async def find(self, native: str, key: str, refs: Refs) -> CommitInfo | None:
-        """The oldest commit that carries a key: of `main`, read to its end, or tagged where `main` was squashed."""
-        found, seen = None, set[str]()
+    async def find(self, native: str, key: str, refs: Refs) -> list[CommitInfo]:
+        """The commits that carry a key, oldest first: those of `main`, read to its end, and tagged ones beside it."""
+        found, seen = list[CommitInfo](), set[str]()
         async for commits in self._pages(native, MAIN):
-            for commit in commits:
-                seen.add(commit.sha)
-                if commit.record is not None and commit.record.key == key:
-                    found = commit
-        if found is None:
-            for sha in sorted(set(refs.tags.values()) - seen):
-                commit = await self.get(native, sha)
-                if commit.record is not None and commit.record.key == key:
-                    return commit
-        return found
+            seen.update(commit.sha for commit in commits)
+            found += [commit for commit in commits if commit.carries(key)]
+        beside = [await self.get(native, sha) for sha in sorted(set(refs.tags.values()) - seen)]
+        return [commit for commit in beside if commit.carries(key)] + found[::-1]
 
     async def recent(self, native: str) -> list[CommitInfo]:
         """The newest commits of `main`, one page of them."""

@@ -33,6 +33,10 @@ class CommitInfo:
         authors = [str(author["user"]) for author in item.get("authors") or () if author.get("user")]
         return cls(str(item["id"]), next(iter(authors), None), to_time(item.get("date")), read_record(_message(item)))
 
+    def carries(self, key: str) -> bool:
+        """Whether an upload with this key made the commit."""
+        return self.record is not None and self.record.key == key
+
 
 def _message(item: Json) -> str:
     return str(item.get("message") or "")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
+from huggingface_hub.utils import fix_hf_endpoint_in_url
 
 from fedreg.domain.calls import Effect
 from fedreg.domain.errors import FedregError, IntegrityError, InvalidRequest, RegistryError
@@ -34,15 +34,19 @@ class Objects:
             await self._read_through(file, sha256)
             return
         upload = action["upload"]
+        place = fix_hf_endpoint_in_url(upload["href"], self._client.endpoint)
         header = upload.get("header") or {}
         if "chunk_size" in header:
-            await self._put_parts(file, sha256, upload["href"], header)
+            await self._put_parts(file, sha256, place, header)
         else:
-            await self._put_whole(file, sha256, upload["href"], header)
+            await self._put_whole(file, sha256, place, header)
         if verify := action.get("verify"):
-            path = urlsplit(verify["href"]).path
             await self._client.send(
-                "verify_object", "POST", path, body={"oid": sha256, "size": file.size}, effect=Effect.IDEMPOTENT
+                "verify_object",
+                "POST",
+                self._client.own_path(verify["href"]),
+                body={"oid": sha256, "size": file.size},
+                effect=Effect.IDEMPOTENT,
             )
 
     async def _instructions(self, native: str, file: FileSource, sha256: str) -> Json | None:

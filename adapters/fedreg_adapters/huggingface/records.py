@@ -2,6 +2,7 @@
 
 Fedreg-Key: <idempotency key>
 Fedreg-Version: v3
+Fedreg-Upload: <commit of the branch on which its files were gathered>
 Fedreg-Record: {"metrics": …, "params": …, "provenance": …}
 """
 
@@ -26,6 +27,7 @@ class Record:
 
     key: str
     version: str
+    upload: str = ""
     card: bool = False
     description: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -33,10 +35,11 @@ class Record:
     provenance: Provenance = field(default_factory=Provenance)
 
     @classmethod
-    def of(cls, draft: VersionDraft, key: str, version: str, *, card: bool) -> Record:
+    def of(cls, draft: VersionDraft, key: str, version: str, upload: str, *, card: bool) -> Record:
         return cls(
             key=key,
             version=version,
+            upload=upload,
             card=card,
             description=draft.description,
             metrics=dict(draft.metrics),
@@ -54,17 +57,19 @@ class Record:
             "provenance": write_provenance(self.provenance),
         }
         content = json.dumps({name: value for name, value in held.items() if value}, sort_keys=True)
-        return f"Fedreg-Key: {json.dumps(self.key)}\nFedreg-Version: {self.version}\nFedreg-Record: {content}"
+        about = {"Key": json.dumps(self.key), "Version": self.version, "Upload": self.upload, "Record": content}
+        return "\n".join(f"Fedreg-{name}: {value}" for name, value in about.items())
 
 
 def read_record(message: str) -> Record | None:
     """The record in a commit's description. None where there is none, or somebody has edited it beyond reading."""
-    lines = dict(re.findall(r"^Fedreg-(Key|Version|Record): (.+)$", message, re.MULTILINE))
+    lines = dict(re.findall(r"^Fedreg-(Key|Version|Upload|Record): (.+)$", message, re.MULTILINE))
     try:
         held: Json = json.loads(lines["Record"])
         return Record(
             key=str(json.loads(lines["Key"])),
             version=lines["Version"].strip(),
+            upload=lines.get("Upload", "").strip(),
             card=bool(held.get("card")),
             description=held.get("description"),
             metrics={str(name): float(value) for name, value in held.get("metrics", {}).items()},

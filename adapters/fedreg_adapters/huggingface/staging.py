@@ -94,10 +94,12 @@ class Commits:
             lost = error
         else:
             for _, done in batch:
-                done.done() or done.set_result(None)
+                if not done.done():
+                    done.set_result(None)
         finally:  # a cancelled caller leaves the others' files uncommitted: they are told
             for _, done in batch:
-                done.done() or done.set_exception(lost)
+                if not done.done():
+                    done.set_exception(lost)
 
     async def _commit_on_top(self, native: str, branch: str, lines: Sequence[Json]) -> None:
         for _ in range(_TRIES):

@@ -108,9 +108,9 @@ class Uploads:
         return self._files.open_file(_native(state), _branch(state), file, offset)
 
     async def find(self, native: str, key: str, refs: Refs) -> str | None:
-        """The version that a key made: the first tag of its commit."""
-        commit = await self._history.find(native, key, refs)
-        return next(iter(refs.tags_at(commit.sha)), None) if commit is not None else None
+        """The version that a key made: the first tag of its oldest commit that has one."""
+        tags = (tag for commit in await self._history.find(native, key, refs) for tag in refs.tags_at(commit.sha))
+        return next(tags, None)
 
     async def finish(self, state: UploadState) -> str:
         """Commit and tag what is there, once; returns the version."""
@@ -131,16 +131,16 @@ class Uploads:
         native, branch = _native(state), _branch(state)
         for _ in range(_TRIES):
             refs = await self._refs.read(native, "finish")
-            found = await self._history.find(native, state.key, refs)
-            if found is not None:
-                return found
+            for found in await self._history.find(native, state.key, refs):
+                if refs.tags_at(found.sha) or _is_of(found, refs.branches.get(branch)):
+                    return found
             if branch not in refs.branches:
                 raise Conflict(f"upload {state.key!r} has no files, or was aborted", cure="put its files, then finish")
             files = await self._files.tree(native, branch, "finish")
             _check_files(state, files)
             number = await self._next_version(native, refs)
             card = not any(file.path == CARD for file in files) and self._client.options.card
-            record = Record.of(_draft(state), state.key, number, card=card)
+            record = Record.of(_draft(state), state.key, number, refs.branches[branch], card=card)
             lines = await self._lines(native, branch, refs.branches[MAIN], files)
             if card:
                 lines.append(regular(CARD, (await self._card(state, record)).encode()))
@@ -207,6 +207,11 @@ class Uploads:
             except AlreadyExists:  # somebody's, or ours whose answer was lost
                 refs = await self._refs.read(native, "finish")
         raise Conflict(f"others tag {native!r} all the time", registry=self._client.registry)
+
+
+def _is_of(commit: CommitInfo, upload: str | None) -> bool:
+    """Whether a commit was made of what is on the branch now: one whose tag was deleted is not taken up again."""
+    return upload is not None and commit.record is not None and commit.record.upload == upload
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -15,7 +15,7 @@ ATTRIBUTES = ".gitattributes"  # the Hub writes it by itself, to say which files
 OWN = "fedreg-"  # branches that hold uploads under way
 ALIAS_LENGTH = 100
 # A branch name that Git and the Hub take, and that can't be taken for a commit or for one of ours.
-ALIAS = r"(?!main$|fedreg-|[0-9a-f]{40}$)(?!.*\.\.)(?!.*\.lock$)[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?"
+ALIAS = r"(?!main$|fedreg-|[0-9a-f]{40}$)(?!.*([.]{2}|[.]lock$|[.]$))[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

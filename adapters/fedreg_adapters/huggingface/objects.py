@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -145,14 +146,15 @@ class Objects:
 async def checked(file: FileSource, sha256: str | None, registry: str) -> AsyncIterator[bytes]:
     """The source's bytes; IntegrityError, before the last of them is given away, where size or sha256 are others."""
     digest, seen, held = hashlib.sha256(), 0, b""
-    async for chunk in file.open_at(0):
-        if held:
-            yield held
-        seen += len(chunk)
-        if seen > file.size:
-            break
-        digest.update(chunk)
-        held = chunk
+    async with opened(file, 0) as chunks:
+        async for chunk in chunks:
+            if held:
+                yield held
+            seen += len(chunk)
+            if seen > file.size:
+                break
+            digest.update(chunk)
+            held = chunk
     if seen != file.size:
         raise _differs(file, f"has {'more than ' if seen > file.size else ''}{min(seen, file.size)} bytes", registry)
     if sha256 not in (None, digest.hexdigest()):
@@ -170,8 +172,20 @@ def _differs(file: FileSource, what: str, registry: str) -> IntegrityError:
 async def _window(file: FileSource, start: int, length: int) -> AsyncIterator[bytes]:
     """`length` bytes of a source from `start`."""
     left = length
-    async for chunk in file.open_at(start):
-        yield chunk[:left]
-        left -= len(chunk)
-        if left <= 0:
-            return
+    async with opened(file, start) as chunks:
+        async for chunk in chunks:
+            yield chunk[:left]
+            left -= len(chunk)
+            if left <= 0:
+                return
+
+
+@asynccontextmanager
+async def opened(file: FileSource, offset: int) -> AsyncIterator[AsyncIterator[bytes]]:
+    """A source's bytes, closed however the reading ends: it may hold a connection and a slot."""
+    chunks = file.open_at(offset)
+    try:
+        yield chunks
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from fedreg.domain.errors import AlreadyExists, Conflict, InvalidRequest, PreconditionFailed
+from fedreg.domain.errors import AlreadyExists, Conflict, InvalidRequest, PreconditionFailed, RegistryError
 from fedreg.domain.manifest import MANIFEST_PATH, check_path
 from fedreg.domain.models import FileEntry, FileReceipt, FileSource, UploadState, VersionDraft
 from fedreg_adapters.huggingface.cards import CARD, write_card
@@ -21,7 +21,7 @@ from fedreg_adapters.huggingface.files import Files
 from fedreg_adapters.huggingface.history import History
 from fedreg_adapters.huggingface.manifest import ATTRIBUTES
 from fedreg_adapters.huggingface.mapping import CommitInfo
-from fedreg_adapters.huggingface.objects import Objects, checked
+from fedreg_adapters.huggingface.objects import Objects, checked, opened
 from fedreg_adapters.huggingface.records import Record, read_provenance, write_number, write_provenance
 from fedreg_adapters.huggingface.refs import MAIN, Refs, RefStore
 from fedreg_adapters.huggingface.staging import Commits, branch_of, deleted, pointer, regular
@@ -92,15 +92,22 @@ class Uploads:
 
     async def _wants_lfs(self, native: str, file: FileSource) -> bool:
         sample = b""
-        async for chunk in file.open_at(0):
-            sample += chunk[: _SAMPLE - len(sample)]
-            if len(sample) >= _SAMPLE:
-                break
+        async with opened(file, 0) as chunks:
+            async for chunk in chunks:
+                sample += chunk[: _SAMPLE - len(sample)]
+                if len(sample) >= _SAMPLE:
+                    break
         row = {"path": file.path, "size": file.size, "sample": base64.b64encode(sample).decode()}
         path = f"{self._client.repo(native)}/preupload/{MAIN}"
         answer = await self._client.post("announce_file", path, {"files": [row]})
-        rows = answer.get("files")
-        return isinstance(rows, list) and any(isinstance(r, dict) and r.get("uploadMode") == "lfs" for r in rows)
+        try:
+            return str(answer["files"][0]["uploadMode"]) == "lfs"
+        except (KeyError, IndexError, TypeError):
+            raise RegistryError(
+                "announce_file: the Hub does not say where the file is to go",
+                registry=self._client.registry,
+                operation="announce_file",
+            ) from None
 
     def read(self, state: UploadState, path: str, offset: int) -> AsyncIterator[bytes]:
         """A file that was put, as the Hub gives it back."""

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from fedreg.domain.errors import Conflict, FedregError, IntegrityError, InvalidRequest, NotFound, Unsupported
+from fedreg.domain.errors import (
+    Conflict,
+    FedregError,
+    IntegrityError,
+    InvalidRequest,
+    NotFound,
+    RegistryError,
+    Unsupported,
+)
 from fedreg.domain.manifest import MANIFEST_PATH
 from fedreg.domain.models import ModelDraft, Provenance, VersionDraft, VersionStatus
 from fedreg.testing import steps
@@ -150,6 +160,31 @@ async def test_history_that_was_squashed(adapter: HuggingFaceAdapter, backend: H
     assert await adapter.find_version(version.model, key) == version
 
 
+async def test_a_key_far_back(adapter: HuggingFaceAdapter, backend: HubBackend) -> None:
+    """It is found beyond the first page of commits, and so is that it is not there."""
+    key = steps.new_key()
+    version = await steps.new_version(adapter, backend, key=key)
+    repo = backend.repo(version.model)
+    for number in range(120):
+        head = repo.resolve("main")
+        repo.branches["main"] = backend.hub.commit(repo, head.oid, head.files, f"Edit {number}", "", "ann").oid
+    del repo.tags["v1"]
+    assert await adapter.find_version(version.model, key) is None
+    repo.tags["v1"] = version.identity
+    assert await adapter.find_version(version.model, key) == version
+    assert await adapter.find_version(version.model, steps.new_key()) is None
+
+
+@pytest.mark.parametrize("body", ["{}", '{"files": []}', '{"files": [{}]}', "[]"])
+async def test_an_odd_answer_about_a_file(adapter: HuggingFaceAdapter, backend: HubBackend, body: str) -> None:
+    model = await steps.new_model(adapter, backend)
+    state = await steps.begin(adapter, backend, model, {}, steps.new_key())
+    asked = Match(method="POST", path="/preupload/")
+    backend.proxy.inject(Fault(kind=FaultKind.STATUS, match=asked, times=0, status=200, body=body))
+    with pytest.raises(RegistryError):
+        await adapter.put_file(state, steps.file_source("a", b"x"))
+
+
 async def test_finish_without_files(adapter: HuggingFaceAdapter, backend: HubBackend) -> None:
     model = await steps.new_model(adapter, backend)
     empty = await steps.begin(adapter, backend, model, {}, steps.new_key())
@@ -209,3 +244,23 @@ async def test_card_of_the_parent_does_not_stay(backend: HubBackend) -> None:
     finally:
         await with_cards.aclose()
         await without.aclose()
+
+
+@pytest.mark.parametrize("name", ["a.bin", "b.json"])
+async def test_sources_are_closed(adapter: HuggingFaceAdapter, backend: HubBackend, name: str) -> None:
+    """A source may hold a connection: what is read in part only, for a sample, is closed too."""
+    model = await steps.new_model(adapter, backend)
+    state = await steps.begin(adapter, backend, model, {}, steps.new_key())
+    data = steps.pattern_bytes(600_000)
+    source, ends = steps.file_source(name, data), list[str]()
+
+    async def open_at(offset: int) -> AsyncIterator[bytes]:
+        ends.append("opened")
+        try:
+            async for chunk in source.open_at(offset):
+                yield chunk
+        finally:
+            ends.append("closed")
+
+    await adapter.put_file(state, replace(source, open_at=open_at))
+    assert ends == ["opened", "closed"] * 2

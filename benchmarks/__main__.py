@@ -22,6 +22,7 @@ BENCHMARKS: Mapping[str, str] = {
     "inventory": "benchmarks.inventory",
     "lineage": "benchmarks.lineage",
     "copy": "benchmarks.copying",
+    "migration": "benchmarks.migration",
     "promotions": "benchmarks.promotions",
     "help": "benchmarks.starting",
 }
@@ -71,6 +72,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, help=f"pairs of fedreg and reference (default {Options().rounds})")
     parser.add_argument("--seconds", type=_duration, help=f"of a round of requests (default {Options().seconds:g})")
     parser.add_argument("--promotions", type=_positive, help=f"versions to promote (default {Options().promotions})")
+    parser.add_argument("--models", type=_positive, help=f"models to migrate (default {Options().models})")
     parser.add_argument("--json", action="store_true", help="rows as JSON instead of a table")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in BENCHMARKS]
@@ -99,6 +101,7 @@ def _sizes(given: argparse.Namespace) -> dict[str, Any]:
         "rounds": given.rounds,
         "seconds": given.seconds,
         "promotions": given.promotions,
+        "models": given.models,
     }
 
 

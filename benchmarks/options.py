@@ -13,7 +13,7 @@ class Options:
 
     - `copy_sizes`: in bytes. `rows`: versions in the index; the lineage graph has a tenth as many nodes.
     - `rounds`: pairs of fedreg and reference. `seconds`: of one side of a round of requests.
-    - `promotions`: versions promoted.
+    - `promotions`: versions promoted. `models`: of three versions each, migrated.
     """
 
     copy_sizes: tuple[int, ...] = (64 * MIB, GIB)
@@ -21,3 +21,4 @@ class Options:
     rounds: int = 3
     seconds: float = 2.0
     promotions: int = 300
+    models: int = 20

@@ -1,4 +1,7 @@
-"""Writes the pages that are made from the code: `python docs/generate.py`; `--check` only names those that differ."""
+"""Writes the pages that are made from the code: `python docs/generate.py`; `--check` only names those that differ.
+
+Longer than 350 lines because each page is a function of it.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-import click
 import yaml
 
 from fedreg.api.openapi import build_openapi
 from fedreg.api.routes import ROUTES
-from fedreg.cli.main import COMMANDS, fedreg
 from fedreg.domain.capability_table import capability_rows, describe_capabilities
 from fedreg.domain.errors import ERRORS, Outcome
 from fedreg.domain.port import AdapterManifest
@@ -27,11 +28,23 @@ from fedreg.registries.manifests import BUILT_IN, load_manifest
 from fedreg.registries.policy import CallPolicy
 from fedreg.settings import json_schema
 from fedreg.settings.links import LinkMember, LinkSettings
-from fedreg.settings.sections import AuthSettings, Role, ServerSettings, StoreSettings, TokenSettings
+from fedreg.settings.sections import (
+    AuthSettings,
+    Role,
+    ServerSettings,
+    StoreSettings,
+    TelemetrySettings,
+    TokenSettings,
+)
+from surfaces import reasons
+from surfaces.commands import Use, find_uses, iter_commands, list_commands
+from surfaces.methods import METHODS, list_parameters
+from surfaces.requests import find_fields, list_routes
 
 DOCS = Path(__file__).parent
 MADE = "<!-- Made by docs/generate.py from {source}: change that and run `make docs`. -->"
-WIDTH = 100
+# What follows it on docs/errors.md is made by tests/errors, which see the answers.
+ANSWERS = "<!-- What follows is made by tests/errors: `make docs` writes it, `make test` compares. -->\n"
 
 
 def main() -> int:
@@ -60,6 +73,7 @@ def render_pages() -> dict[str, str]:
         "configuration.md": _configuration(manifests),
         "configuration.schema.json": json.dumps(json_schema(), indent=1, ensure_ascii=False, sort_keys=True) + "\n",
         "capabilities.md": _capabilities(manifests),
+        "parity.md": _parity(),
     }
     return pages | {f"adapters/{kind}.md": _adapter(manifest) for kind, manifest in manifests.items()}
 
@@ -70,27 +84,6 @@ def _holds(name: str, text: str) -> bool:
 
 
 # -- the command line ----------------------------------------------------------------------------------
-
-
-def iter_commands() -> Iterator[tuple[str, click.Command, click.Context]]:
-    """Every command by its full name, groups before their own commands."""
-    root = click.Context(fedreg, info_name="fedreg", help_option_names=["-h", "--help"], terminal_width=WIDTH)
-    yield "fedreg", fedreg, root
-    for name in sorted(COMMANDS):
-        command = fedreg.get_command(root, name)
-        if command is None:
-            raise LookupError(f"command {name!r} is listed and can't be loaded")
-        yield from _with_children(name, command, root)
-
-
-def _with_children(
-    name: str, command: click.Command, parent: click.Context
-) -> Iterator[tuple[str, click.Command, click.Context]]:
-    ctx = click.Context(command, info_name=name, parent=parent)
-    yield ctx.command_path, command, ctx
-    children = command.commands if isinstance(command, click.Group) else {}
-    for child in sorted(children):
-        yield from _with_children(child, children[child], ctx)
 
 
 def _cli() -> str:
@@ -122,6 +115,7 @@ def _http() -> str:
         "A running gateway describes itself in full at `/openapi.json`, and for people at `/docs`. Roles are "
         f"ranked: {', '.join(Role)}; each includes those before it. Without `auth.tokens` the gateway listens on "
         "loopback only, and everybody there may do everything.",
+        "What a route is called in Python and on the command line: [parity](parity.md).",
     ]
     groups = sorted({route.group for route in ROUTES})
     for group in groups:
@@ -152,6 +146,56 @@ def _parameter(name: str, declared: Mapping[str, Any]) -> str:
     return f"`{name}`" + (" (required)" if declared.get("required") else "")
 
 
+# -- parity --------------------------------------------------------------------------------------------
+
+
+def _parity() -> str:
+    uses = [use for path in list_commands() for use in find_uses(path)]
+    columns = ("Python", "HTTP", "command line")
+    parts = [
+        MADE.format(source="the three surfaces"),
+        "# Parity",
+        "Whatever can be done in Python can be done over [HTTP](http.md) and on the [command line](cli.md). A test "
+        "fails on a gap that is not among those at the end of this page.",
+        "## Methods",
+        "Of `fedreg.client.interface.Client`, as `fedreg.open` and `fedreg.connect` give it.",
+        _table(columns, [_parity_row(method, uses) for method in METHODS]),
+        "## Parameters",
+        "Fields in braces are part of the path; `route` chooses between two.",
+        _table(
+            ("Python", "HTTP", "command line"), [row for method in METHODS for row in _parameter_rows(method, uses)]
+        ),
+        "## What not every surface has",
+    ]
+    for title, table in (
+        ("no command", reasons.COMMANDLESS),
+        ("no method", reasons.METHODLESS),
+        ("a command of this machine", reasons.OF_THIS_MACHINE),
+        ("a parameter that is no field", reasons.FIELDLESS),
+        ("a parameter that is no option", reasons.OPTIONLESS),
+        ("a field that is no parameter", reasons.PARAMETERLESS),
+        ("an option that is no parameter", reasons.PRINTING),
+    ):
+        parts.append(_table((title, "why"), [(f"`{name}`", why) for name, why in table.items()]))
+    return _page(parts)
+
+
+def _parity_row(method: str, uses: Sequence[Use]) -> tuple[str, str, str]:
+    commands = [use.command for use in uses if use.method == method]
+    return f"`{method}`", _marked(list_routes(method)), _marked(commands)
+
+
+def _parameter_rows(method: str, uses: Sequence[Use]) -> Iterator[tuple[str, str, str]]:
+    found = find_fields(method)
+    for name in list_parameters(method):
+        options = [option for use in uses if use.method == method for option in use.options.get(name, ())]
+        yield f"`{method}` `{name}`", _marked(found[name]), _marked(options)
+
+
+def _marked(names: Iterable[str]) -> str:
+    return "<br>".join(f"`{name}`" for name in dict.fromkeys(names))
+
+
 # -- errors --------------------------------------------------------------------------------------------
 
 
@@ -169,18 +213,21 @@ def _errors() -> str:
         for kind in family
     ]
     fields = signature(base).parameters
-    return _page(
+    own = _page(
         [
             MADE.format(source="`fedreg.domain.errors`"),
             "# Errors",
             "One family on every surface: a Python exception, problem+json over HTTP, one line and its cure on the "
-            "command line. What each kind of bad input is answered with stands in [error-cases](error-cases.md).",
+            "command line. The second table is what each kind of bad input is answered with.",
             _table(("code", "Python", "HTTP", "exit", "retryable", "meaning"), rows),
             f"Anything unforeseen is `{base.code}` ({base.status}, exit {base.exit_code}).",
             f"Fields: `code`, `retryable`, {', '.join(f'`{name}`' for name in fields)}; absent ones are left out. "
             f"`outcome` says whether a failed write may have happened: {' or '.join(f'`{one}`' for one in Outcome)}.",
         ]
     )
+    page = DOCS / "errors.md"
+    _, marker, answers = (page.read_text(encoding="utf-8") if page.is_file() else "").partition(ANSWERS)
+    return f"{own}\n{marker}{answers}" if marker else own
 
 
 # -- configuration and adapters ------------------------------------------------------------------------
@@ -192,6 +239,7 @@ def _configuration(manifests: Mapping[str, AdapterManifest]) -> str:
         ("auth", AuthSettings),
         ("auth.tokens[]", TokenSettings),
         ("server", ServerSettings),
+        ("telemetry", TelemetrySettings),
         ("links.NAME", LinkSettings),
         ("links.NAME.members[]", LinkMember),
         ("registries.NAME.calls", CallPolicy),

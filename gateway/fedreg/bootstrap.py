@@ -8,6 +8,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from fedreg.services.changes import run_change
 from fedreg.services.check_operation import run_check
 from fedreg.services.copy import run_copy
 from fedreg.services.gateway import Gateway
-from fedreg.services.intents import reconcile
+from fedreg.services.intents import get_intent, reconcile
 from fedreg.services.migration import run_migration
 from fedreg.settings import Settings
+from fedreg.store.connections import make_private
 from fedreg.store.database import Store
+from fedreg.telemetry.tracing import Tracing, open_tracing
 
 SQLITE = "sqlite:///"
 RECONCILE_SECONDS = 60.0
@@ -33,22 +36,31 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def open_gateway(
-    settings: Settings, *, read_only: bool = False, address: str | None = None, metrics: CallMetrics | None = None
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    address: str | None = None,
+    metrics: CallMetrics | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Gateway]:
     """Open the store, the registries (lazily) and the engine (on first use); close them in the other order.
 
-    `address` is recorded in the store for other processes. Raises ConfigError, StoreBusy.
+    `address` is recorded in the store for other processes. `tracing` None means as configured. Raises ConfigError,
+    StoreBusy.
     """
     async with AsyncExitStack() as stack:
+        layers = tracing
+        if layers is None:
+            layers = await stack.enter_async_context(open_tracing(settings))
         store = await Store.open(settings.store.url, read_only=read_only, address=address)
         stack.push_async_callback(store.aclose)
-        registries = Federation(settings.registries, metrics=metrics)
+        registries = Federation(settings.registries, metrics=metrics or layers.call_metrics())
         stack.push_async_callback(registries.aclose)
         engine_url = _engine_url(settings.store.url, stack)
         gateway = Gateway(
             registries=registries,
             store=store,
-            make_engine=lambda gateway: _make_engine(engine_url, gateway),
+            make_engine=partial(_make_engine, engine_url, layers),
             stage_order=settings.stage_order,
         )
         stack.push_async_callback(gateway.close_engine)
@@ -72,14 +84,18 @@ async def serve_gateway(
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
     collector = CollectorRegistry()
-    async with open_gateway(settings, metrics=CallMetrics(collector)) as gateway:
+    async with (
+        open_tracing(settings) as tracing,
+        open_gateway(settings, metrics=tracing.call_metrics(collector), tracing=tracing) as gateway,
+    ):
         await gateway.launched_engine()
-        app = create_app(gateway, settings, collector=collector)
+        app = create_app(gateway, settings, collector=collector, around=tracing.middlewares())
         async with open_server(app, settings, host=host, port=port) as url:
             await gateway.store.set_address(url)
             reconciling = asyncio.create_task(_reconcile_for_ever(gateway))
             ready(url)
             await stop.wait()
+            log.info("stopping")
             reconciling.cancel()
 
 
@@ -93,7 +109,7 @@ async def _reconcile_for_ever(gateway: Gateway) -> None:
         await asyncio.sleep(RECONCILE_SECONDS)
 
 
-def _make_engine(url: str, gateway: Gateway) -> Engine:
+def _make_engine(url: str, tracing: Tracing, gateway: Gateway) -> Engine:
     from fedreg.engine.dbos_engine import DbosEngine  # takes most of a second: only who writes pays it
 
     async def copy(ctx: Context, args: dict[str, Any]) -> Any:
@@ -108,7 +124,12 @@ def _make_engine(url: str, gateway: Gateway) -> Engine:
     async def migration(ctx: Context, args: dict[str, Any]) -> Any:
         return await run_migration(gateway, ctx, args)
 
-    engine = DbosEngine(url)
+    make_private(Path(url.removeprefix(SQLITE)))
+
+    async def kind_of(operation_id: str) -> str:
+        return (await get_intent(gateway, operation_id)).kind.value
+
+    engine = tracing.around_engine(DbosEngine(url), kind_of)
     engine.register("copy", copy)
     engine.register("change", change)
     engine.register("check", check)
@@ -119,7 +140,8 @@ def _make_engine(url: str, gateway: Gateway) -> Engine:
 def _engine_url(store_url: str, stack: AsyncExitStack) -> str:
     """The engine's own database file, beside the store's; a temporary one for a store in memory."""
     if store_url.startswith(SQLITE) and len(store_url) > len(SQLITE):
-        path = Path(store_url.removeprefix(SQLITE))
-        return f"{SQLITE}{path.with_name(f'{path.stem}.engine{path.suffix}')}"
+        store = Path(store_url.removeprefix(SQLITE))
+        path = store.with_name(f"{store.stem}.engine{store.suffix}")
+        return f"{SQLITE}{path}"
     directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="fedreg-engine-"))
     return f"{SQLITE}{directory}/engine.db"

@@ -13,9 +13,10 @@ MODEL = {"registry": "left", "model": "team/churn"}
 VERSION = {**MODEL, "version": "1"}
 
 
-async def test_every_route(api: Any, seed: Any) -> None:
+async def test_every_route(api: Any, seed: Any, vendor: Any) -> None:
     await _read_system(api)
     await _change_models(api)
+    await _register_version(api, vendor)
     await seed("team/churn")
     await _change_version(api)
     await _read_versions(api)
@@ -59,6 +60,24 @@ async def _change_models(api: Any) -> None:
     assert names == ["team/churn"]
 
 
+async def _register_version(api: Any, vendor: Any) -> None:
+    vendor.uploads["placed"] = {"model.bin": b"bytes"}
+    body = {"artifact_uri": "memory:upload/placed", "metrics": {"auc": 0.9}, "tags": {"team": "a"}, "run_id": "run-7"}
+    await api("POST", f"{R}/models", registry="left", body={"name": "placed/here"}, expect=201)
+    names = {"registry": "left", "model": "placed/here"}
+    made = await api("POST", f"{M}/versions", **names, body=body, headers={"Idempotency-Key": "place"}, expect=201)
+    assert made.headers["Location"] == "/v1/registries/left/models/placed%2Fhere/versions/1"
+    assert (made.json["approval"], made.json["metrics"], made.json["tags"]) == ("pending", {"auc": 0.9}, {"team": "a"})
+    read = await api("GET", V, **names, version="1", expect=200)
+    assert read.json == made.json and read.headers["ETag"] == made.headers["ETag"]
+    again = await api("POST", f"{M}/versions", **names, body=body, headers={"Idempotency-Key": "place"}, expect=201)
+    assert (again.json, again.headers["Fedreg-Operation"]) == (made.json, made.headers["Fedreg-Operation"])
+    history = await api("GET", f"{V}/history", **names, version="1", expect=200)
+    assert [entry["change"]["action"] for entry in history.json["items"]] == ["created"]
+    await api("DELETE", V, **names, version="1", expect=204)
+    await api("DELETE", M, **names, expect=204)
+
+
 async def _change_version(api: Any) -> None:
     edited = await api("PATCH", V, **VERSION, body={"tags": {"k": "v"}, "description": "first"}, expect=200)
     assert (edited.json["tags"], edited.json["description"]) == ({"k": "v"}, "first")
@@ -77,6 +96,9 @@ async def _change_version(api: Any) -> None:
     promotions = (await api("GET", "/v1/promotions", expect=200)).json["items"]
     assert promotions[0]["id"] == made.json["operation"] and len(promotions) == 2
     await api("GET", "/v1/promotions/{id}", id=made.json["operation"], expect=200)
+    ended = await api("POST", "/v1/promotions/{id}/cancel", id=made.json["operation"], expect=409)
+    assert "succeeded" in ended.json["message"]
+    await api("POST", "/v1/promotions/{id}/cancel", id=aliased.headers["Fedreg-Operation"], expect=404)
     await api("DELETE", f"{M}/aliases/{{alias}}", **MODEL, alias="champion", expect=204)
 
 
@@ -94,7 +116,7 @@ async def _read_versions(api: Any) -> None:
         indexed = await api("GET", pattern, **names, query={"from": "index"}, expect=200)
         assert indexed.json.keys() == live.json.keys()
     assert (await api("GET", V, **VERSION | {"version": "9"}, query={"from": "index"}, expect=404)).json["cure"]
-    versions = await api("GET", "/v1/versions", query={"stage": "production"}, expect=200)
+    versions = await api("GET", "/v1/versions", query={"stage": "production", "sort": "-stage_since"}, expect=200)
     assert [row["set_by"] for row in versions.json["items"]] == ["anonymous"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -60,7 +61,8 @@ def test_a_page_that_differs_is_named(tmp_path: Path) -> None:
     copy = tmp_path / "generate.py"
     copy.write_text(GENERATOR.read_text())
     (tmp_path / "errors.md").write_text("# Errors\n")
-    done = subprocess.run([sys.executable, str(copy), "--check"], capture_output=True, text=True, timeout=100)
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "docs")}
+    done = subprocess.run([sys.executable, str(copy), "--check"], capture_output=True, text=True, timeout=100, env=env)
     assert "docs/errors.md is not what the code says" in done.stderr
     assert done.returncode == 1
     assert [file.name for file in tmp_path.iterdir() if file.suffix != ".py"] == ["errors.md"]

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ import pytest
 from fedreg.cli.init import render_config
 from fedreg.cli.main import COMMANDS, run
 from fedreg.cli.main import fedreg as root
+from fedreg.client.local import LocalClient
+from fedreg.domain.lineage import version_node
+from fedreg.domain.records import IntentState
+from fedreg.domain.refs import Ref
+from fedreg.domain.reports import LineageGraph, OperationView
+from fedreg_adapters.memory.standin import open_space
 
 from .conftest import Outcome
 
@@ -54,6 +61,113 @@ def test_every_format_shows_the_same_rows(fedreg: Command, churn: str) -> None:
     assert "OBSERVED" in fedreg("inventory", "-o", "wide").out
 
 
+def test_models_are_read_live(fedreg: Command, churn: str) -> None:
+    assert fedreg("create", "left:leavers", "--description", "who goes").code == 0
+    assert fedreg("models", "left", "-o", "name").out.split() == ["left:churn", "left:leavers"]
+    named = json.loads(fedreg("models", "left", "--name", "leav", "--json").out)
+    assert [(model["name"], model["description"]) for model in named] == [("leavers", "who goes")]
+    assert fedreg("models", "right", "-o", "name").out == ""
+
+
+def test_lineage_for_other_tools(fedreg: Command, churn: str) -> None:
+    assert fedreg("copy", "left:churn@2", "right:churn").code == 0
+    [event] = [json.loads(line) for line in fedreg("lineage", "right:churn@1", "-o", "openlineage").out.splitlines()]
+    assert event["job"] == {"namespace": "fedreg", "name": "copied_from right:churn@version:1"}
+    assert event["inputs"] == [{"namespace": "left", "name": "churn@version:2"}]
+    assert event["outputs"] == [{"namespace": "right", "name": "churn@version:1"}]
+    assert event["schemaURL"].endswith("#/$defs/JobEvent") and event["eventTime"].endswith("Z")
+    assert fedreg("lineage", "right:churn@1", "-o", "dot").out.startswith("digraph lineage {")
+    assert fedreg("lineage", "right:churn@1", "-o", "mermaid").out.startswith("graph LR\n")
+    assert "copied from" not in fedreg("lineage", "right:churn@1", "--down").out
+    assert "copied from" in fedreg("lineage", "right:churn@1", "--up", "--depth", "1").out
+
+
+def test_lineage_of_hidden_registries_is_partial(fedreg: Command, churn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def partial(self: LocalClient, ref: Ref, **given: object) -> LineageGraph:
+        root = version_node(await self.version(ref))
+        hidden = {"error": {"code": "forbidden", "message": "parts of the graph are not yours to see"}}
+        return LineageGraph(root=root, nodes=(root,), edges=(), truncated=False, partial=(hidden,))
+
+    monkeypatch.setattr(LocalClient, "lineage", partial)
+    outcome = fedreg("lineage", "left:churn@1")
+    assert (outcome.code, outcome.err) == (4, "partial: some of it is not yours to see\n")
+
+
+def test_a_promotion_is_waited_for(fedreg: Command, churn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = json.loads(fedreg("promote", "left:churn@1", "--to", "staging", "--wait", "--json").out)
+    assert fedreg("promotions", "cancel", made["operation"]).code == 1
+    states = [IntentState.WAITING, IntentState.RUNNING, IntentState.CANCELLED]
+    operation = LocalClient.operation
+
+    async def seen(self: LocalClient, operation_id: str) -> OperationView:
+        return replace(await operation(self, operation_id), state=states.pop(0))
+
+    monkeypatch.setattr(LocalClient, "operation", seen)
+    monkeypatch.setattr("fedreg.cli.promotions.POLL_SECONDS", 0)
+    outcome = fedreg("promote", "left:churn@2", "--to", "staging", "--wait")
+    assert (outcome.code, states) == (1, []) and "was cancelled" in outcome.err
+
+
+def test_facets_of_what_matches(fedreg: Command, churn: str) -> None:
+    assert fedreg("promote", "left:churn@2", "--to", "staging").code == 0
+    facets = json.loads(fedreg("inventory", "--facets", "--stage", "staging", "--model", "ch*", "--json").out)
+    assert facets == {"registries": {"left": 1}, "stages": {"staging": 1}, "approvals": {"none": 1}}
+    assert fedreg("inventory", "--facets", "--sort", "-name").code == 2
+
+
+def test_inventory_in_another_order(fedreg: Command, churn: str) -> None:
+    assert fedreg("inventory", "--versions", "--sort", "-name", "-o", "name").out.split() == [
+        "left:churn@version:2",
+        "left:churn@version:1",
+    ]
+    assert fedreg("promote", "left:churn@2", "--to", "staging").code == 0
+    latest = fedreg("inventory", "--versions", "--sort", "-stage_since", "-o", "name").out.split()
+    assert latest[0] == "left:churn@version:2"
+    refused = fedreg("inventory", "--sort", "size")
+    assert refused.code == 2 and "stage_since" in refused.err
+
+
+def test_a_version_is_registered_where_its_bytes_are(fedreg: Command, request: pytest.FixtureRequest) -> None:
+    open_space(f"{request.node.nodeid}-left").uploads["placed"] = {"model.bin": b"bytes"}
+    assert fedreg("create", "left:churn").code == 0
+    given = ("--artifact", "memory:upload/placed", "--metric", "auc=0.9", "--param", "depth=3", "--tag", "team=a")
+    made = json.loads(fedreg("create", "left:churn", *given, "--run", "run-7", "--json").out)
+    assert (made["version"], made["approval"], made["metrics"]) == ("1", "pending", {"auc": 0.9})
+    assert (made["params"], made["tags"], made["provenance"]["run_id"]) == ({"depth": "3"}, {"team": "a"}, "run-7")
+    assert fedreg("create", "left:churn", *given, "-o", "name").out == "left:churn@version:2\n"
+    for refused, words in (
+        (("--metric", "auc=0.9"), "--metric is a version's"),
+        ((*given, "--metric", "auc=high"), "'auc=high' is no number"),
+        ((*given, "--param", "depth"), "--param 'depth' is no pair"),
+    ):
+        outcome = fedreg("create", "left:churn", *refused)
+        assert outcome.code == 2 and words in outcome.err
+    assert fedreg("create", "left:churn", *given, "--version", "9").code == 6
+    assert fedreg("create", "left:leavers", *given).code == 3
+
+
+def test_the_rows_of_a_migration_can_be_read_later(fedreg: Command, churn: str) -> None:
+    report = json.loads(fedreg("migrate", "left", "right", "--json").out)
+    rows = list(csv.DictReader(io.StringIO(fedreg("operations", "rows", report["operation"], "-o", "csv").out)))
+    assert [(row["source"], row["target"], row["state"], row["bytes"]) for row in rows] == [
+        ("left:churn@version:1", "right:churn@version:1", "moved", "5"),
+        ("left:churn@version:2", "right:churn@version:2", "moved", "6"),
+    ]
+    other = json.loads(fedreg("promote", "left:churn@1", "--to", "staging", "--json").out)["operation"]
+    refused = fedreg("operations", "rows", other)
+    assert refused.code == 3 and f"migration '{other}' does not exist" in refused.err
+
+
+def test_operations_are_chosen_by_kind_and_state(fedreg: Command, churn: str) -> None:
+    copied = json.loads(fedreg("copy", f"{churn}@1", "right:churn", "--json").out)
+    promoted = json.loads(fedreg("promote", f"{churn}@1", "--to", "staging", "--json").out)["operation"]
+    assert copied["moved"] is True
+    assert fedreg("operations", "list", "--kind", "promotion", "-o", "name").out.split() == [promoted]
+    assert fedreg("operations", "list", "--kind", "promotion", "--state", "failed", "-o", "name").out == ""
+    assert fedreg("promotions", "list", "--state", "succeeded", "-o", "name").out.split() == [promoted]
+    assert fedreg("operations", "list", "--kind", "nonsense").code == 2
+
+
 def test_differences_are_exit_code_4(fedreg: Command, churn: str) -> None:
     checked = fedreg("check", f"{churn}@1", f"{churn}@2", "--download")
     assert checked.code == 4 and "*  model.bin" in checked.out
@@ -74,6 +188,8 @@ def test_differences_are_exit_code_4(fedreg: Command, churn: str) -> None:
         (["inventory", "--registry", "middle"], 3, "middle"),
         (["audit", "--since", "yesterday"], 2, "yesterday"),
         (["operations", "show", "nope"], 3, "nope"),
+        (["operations", "rows", "nope"], 3, "nope"),
+        (["models", "nowhere"], 3, "nowhere"),
         (["nonsense"], 2, "nonsense"),
         (["promote", "left:churn@1"], 2, "--to"),
     ],

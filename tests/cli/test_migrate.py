@@ -79,10 +79,18 @@ def test_a_plan_that_is_wrong_is_refused_by_line_and_field(
     assert "is for left to right" in fedreg("migrate", "right", "left", "--plan", str(plan)).err
 
 
-@pytest.mark.parametrize("name", ["names.yaml", "names.csv"])
-def test_names_come_from_a_file(fedreg: Command, churn: str, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("names.yaml", '"*": "team-{model}"\n'),
+        ("names.csv", "source,target\n*,team-{model}\n"),
+        ("names.csv", "\ufeffchurn,team-churn\r\n"),
+    ],
+    ids=["yaml", "csv", "spreadsheet"],
+)
+def test_names_come_from_a_file(fedreg: Command, churn: str, tmp_path: Path, name: str, text: str) -> None:
     file = tmp_path / name
-    file.write_text('"*": "team-{model}"\n' if name.endswith("yaml") else "source,target\n*,team-{model}\n")
+    file.write_text(text, newline="")
     done = fedreg(*MIGRATE, "--map", str(file), "--last", "1", "-o", "name")
     assert (done.code, done.out) == (0, "right:team-churn@version:1\n"), done.err
 
@@ -111,6 +119,13 @@ def test_bad_input_is_named(
     refused = fedreg(*MIGRATE, *arguments)
     assert refused.code == 2 and words in refused.err
     assert "Traceback" not in refused.err
+
+
+def test_nothing_to_move_is_said(fedreg: Command, churn: str) -> None:
+    ended = fedreg(*MIGRATE, "--stage", "staging")
+    assert ended.code == 0 and "nothing to move: no version of left" in ended.err
+    misspelt = fedreg(*MIGRATE, "--model", "chrun*", "--dry-run")
+    assert misspelt.code == 2 and "no model of registry 'left' matches 'chrun*'" in misspelt.err
 
 
 def test_a_version_that_does_not_arrive_is_exit_code_7(fedreg: Command, churn: str, tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ def served(config: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("listening "):
-            yield process, line.split()[1]
+        said = json.loads(line)
+        if said["event"] == "listening":
+            yield process, said["url"]
             break
     process.kill()
     process.wait()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,14 @@ from fedreg.domain.errors import (
     NotFound,
     Outcome,
     PreconditionFailed,
+    Unsupported,
 )
-from fedreg.domain.records import IntentKind, IntentState, InventoryQuery
+from fedreg.domain.records import Actor, Intent, IntentKind, IntentState, InventoryQuery
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import ModelView, VersionView
 from fedreg.domain.stages import Approval
 from fedreg.services.gateway import Gateway
+from fedreg.store import intents
 from fedreg_adapters.memory.standin import Vendor
 from fedreg_adapters.memory.standin_faults import Mishap, VendorError
 
@@ -55,6 +59,8 @@ async def test_scans(client: Client, seed: Seed, vendor: Vendor) -> None:
     facets = await client.facets()
     assert (facets.registries, facets.stages) == ({"left": 1, "right": 1}, {"none": 2})
     assert (await client.facets(["right"])).registries == {"right": 1}
+    assert (await client.facets(model="chu*", stage="none", search="churn")).registries == {"left": 1}
+    assert (await client.facets(tag=("team", "a"))).registries == {}
     vendor.mishaps.planned.append(Mishap("refuse", "shelf.list", times=0, error=VendorError("down")))
     [failed] = await client.refresh(["left"])
     assert failed.error and failed.error["code"] == "registry_unavailable"
@@ -248,6 +254,60 @@ async def test_changing(client: Client, seed: Seed) -> None:
     await client.delete("left:churn", reason="again")
     with pytest.raises(NotFound):
         await client.show("left:churn")
+
+
+async def test_a_promotion_that_waits_can_be_cancelled(client: Client, gateway: Gateway) -> None:
+    now = gateway.now()
+    waiting = Intent(
+        id="promotion-waiting",
+        kind=IntentKind.PROMOTION,
+        state=IntentState.WAITING,
+        actor=Actor(subject="anonymous"),
+        plan={"ref": "left:churn@version:1", "stage": "production"},
+        created_at=now,
+        updated_at=now,
+    )
+    for intent in (waiting, replace(waiting, id="change-waiting", kind=IntentKind.CHANGE)):
+        await gateway.store.write(partial(intents.create, intent=intent))
+    assert (await client.cancel_promotion(waiting.id)).state is IntentState.CANCELLED
+    with pytest.raises(Conflict, match="cancelled"):
+        await client.cancel_promotion(waiting.id)
+    with pytest.raises(NotFound):
+        await client.cancel_promotion("change-waiting")
+
+
+async def test_the_order_of_versions(client: Client, seed: Seed) -> None:
+    for _ in range(3):
+        await seed()
+    await client.refresh()
+    for number in ("3", "1"):
+        await client.promote(f"left:churn@{number}", "staging")
+    found = [version.version async for version in client.versions(registry="left", sort="-stage_since")]
+    assert found == ["1", "3", "2"]
+    page = await client.inventory(InventoryQuery(sort="stage_since", limit=1), versions=True)
+    assert [row.version for row in page.items] == ["3"] and page.next_cursor
+    with pytest.raises(InvalidRequest, match="cursor"):
+        await client.inventory(InventoryQuery(cursor=page.next_cursor), versions=True)
+    with pytest.raises(InvalidRequest, match="sort"):
+        await client.inventory(InventoryQuery(sort="size"))
+
+
+async def test_registering_bytes_in_place(client: Client, vendor: Vendor) -> None:
+    vendor.uploads["placed"] = {"model.bin": b"bytes"}
+    await client.create_model("left:churn")
+    fields = {"description": "one", "tags": {"a": "1"}, "metrics": {"auc": 0.9}, "params": {"depth": "3"}}
+    made = await client.create_version("left:churn", "memory:upload/placed", **fields, run_id="run-7", reason="new")  # type: ignore[arg-type]
+    assert made == await client.version("left:churn@version:1")
+    assert (made.description, dict(made.metrics), dict(made.params)) == ("one", {"auc": 0.9}, {"depth": "3"})
+    assert (made.provenance.run_id, made.approval) == ("run-7", Approval.PENDING)
+    [entry] = await client.history(made.ref)
+    assert (entry.change.action, entry.change.reason) == ("created", "new")
+    with pytest.raises(InvalidRequest, match="names a version"):
+        await client.create_version(made.ref, "memory:upload/placed")
+    with pytest.raises(Unsupported, match="numbers versions itself"):
+        await client.create_version("left:churn", "memory:upload/placed", version="9")
+    with pytest.raises(NotFound):
+        await client.create_version("left:leavers", "memory:upload/placed")
 
 
 async def test_changing_versions(client: Client, seed: Seed) -> None:

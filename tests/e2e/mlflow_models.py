@@ -89,14 +89,18 @@ async def make_models(url: str, prefix: str, count: int) -> list[str]:
     return names
 
 
+def small_files(model: str, number: int) -> dict[str, bytes]:
+    """The files of one of many versions: no two are the same."""
+    return {"MLmodel": b"flavors: {}\n", "model.bin": f"{model} {number}".encode() * 20}
+
+
 async def make_small_versions(url: str, prefix: str, models: int, versions: int) -> None:
     """Models of many versions with two small files each, without runs."""
 
     async def make(server: Mlflow, name: str) -> None:
         await server.call("registered-models/create", {"name": name})
         for number in range(1, versions + 1):
-            files = {"MLmodel": b"flavors: {}\n", "model.bin": f"{name} {number}".encode() * 20}
-            await server.make_version(name, number, files, run=False)
+            await server.make_version(name, number, small_files(name, number), run=False)
 
     async with aiohttp.ClientSession() as session:
         server = Mlflow(session, url)

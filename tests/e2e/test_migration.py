@@ -16,7 +16,8 @@ from fedreg.sandbox.sandbox import Sandbox
 from .migrations import expect_whole, rows_of, run_process, write_config
 from .mlflow_models import make_models
 
-MODELS, VERSIONS = 4, 3
+VERSIONS = 3  # of a model
+SIZES = (4, pytest.param(20, marks=pytest.mark.soak))  # models
 TARGETS = ("mlflow-new", "sm-eu")
 _serial = count(1)
 
@@ -28,6 +29,7 @@ class Move:
         self.config = config
         prefix = names[0].rpartition("-")[0]
         self.target = target
+        self.models, self.versions = len(names), len(names) * VERSIONS
         self.names = {name: Ref(target, f"new.{name}") for name in names}
         self.options = MigrationOptions(
             models=(f"{prefix}-*",),
@@ -38,34 +40,40 @@ class Move:
         )
 
 
+@pytest.fixture(params=SIZES, ids=lambda models: f"{models}x{VERSIONS}")
+def models(request: pytest.FixtureRequest) -> int:
+    count: int = request.param
+    return count
+
+
 @pytest_asyncio.fixture(params=TARGETS)
-async def move(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Move:
-    names = await make_models(sandbox.mlflow_url, f"mig{next(_serial)}", MODELS)
+async def move(request: pytest.FixtureRequest, models: int, sandbox: Sandbox, tmp_path: Path) -> Move:
+    names = await make_models(sandbox.mlflow_url, f"mig{next(_serial)}", models)
     return Move(write_config(sandbox, tmp_path), names, request.param)
 
 
 async def test_every_version_arrives_with_all_it_has(move: Move) -> None:
     async with aio.open(move.config) as fed:
         plan = await fed.plan_migration("mlflow-prod", move.target, move.options)
-        assert (plan.models, plan.to_move, plan.with_problems) == (MODELS, MODELS * VERSIONS, 0)
+        assert (plan.models, plan.to_move, plan.with_problems) == (move.models, move.versions, 0)
         report = await fed.migrate("mlflow-prod", move.target, move.options)
         rows = await rows_of(fed, report)
-        assert report.complete and report.source_versions == len(rows) == MODELS * VERSIONS, rows
-        assert report.moved + report.lossy == MODELS * VERSIONS
+        assert report.complete and report.source_versions == len(rows) == move.versions, rows
+        assert report.moved + report.lossy == move.versions
         assert report.bytes == plan.bytes
         again = await fed.migrate("mlflow-prod", move.target, move.options)
-        assert (again.moved, again.lossy, again.already_there) == (0, 0, MODELS * VERSIONS)
+        assert (again.moved, again.lossy, again.already_there) == (0, 0, move.versions)
         assert again.complete
     await expect_whole(move.config, move.names, carried=True)
 
 
 async def test_killed_halfway_it_ends_in_the_same_state(move: Move) -> None:
-    killed = await run_process(move.config, "mlflow-prod", move.target, move.options, kill_after=MODELS * VERSIONS // 2)
+    killed = await run_process(move.config, "mlflow-prod", move.target, move.options, kill_after=move.versions // 2)
     assert killed.code == -9, killed.errors
     ended = await run_process(move.config, "mlflow-prod", move.target, move.options, kill_after=0)
     assert ended.report is not None, ended.errors
     assert ended.report.complete
-    assert ended.report.source_versions == ended.report.moved + ended.report.lossy == MODELS * VERSIONS
+    assert ended.report.source_versions == ended.report.moved + ended.report.lossy == move.versions
     again = await run_process(move.config, "mlflow-prod", move.target, move.options, kill_after=0)
-    assert again.report is not None and again.report.already_there == MODELS * VERSIONS, again.errors
+    assert again.report is not None and again.report.already_there == move.versions, again.errors
     await expect_whole(move.config, move.names, carried=True)

@@ -5,6 +5,7 @@ Long because it is a table: a case says what is sent, how it must end, and what 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from fedreg_adapters.memory.standin_faults import Mishap, VendorError
 
 from .mistakes import MISTAKES
 from .sagemaker import SageMaker
-from .world import Ask, World
+from .world import COMMAND, HTTP, PYTHON, REMOTE, SECRET, SERVE, SURFACES, URL, Ask, World
 
 R = "/v1/registries"
 CHURN = f"{R}/left/models/churn"
@@ -33,6 +34,7 @@ def nothing(world: World, sagemaker: SageMaker) -> None:
 class Case:
     """`exit` and `status` are how it ends on the command line and over HTTP, `error` in Python.
 
+    `in_process` and `remote`: whether command line and Python can meet it there.
     `names`: what the message must name, field and value. `cure`: what the cure must say. `touches`: tables of the
     store that may change all the same.
     """
@@ -48,10 +50,18 @@ class Case:
     python: Callable[[Any], Any] | None = None
     prepare: Prepare = nothing
     touches: tuple[str, ...] = ()
+    in_process: bool = True
+    remote: bool = True
 
     @property
     def surfaces(self) -> tuple[str, ...]:
-        given = {"command line": self.cli, "HTTP": self.http, "Python": self.python}
+        given = {
+            COMMAND: self.cli and self.in_process,
+            URL: self.cli and self.remote,
+            HTTP: self.http,
+            PYTHON: self.python and self.in_process,
+            REMOTE: self.python and self.remote,
+        }
         return tuple(surface for surface, asked in given.items() if asked)
 
 
@@ -86,6 +96,40 @@ def mishap(registry: str, call: str, code: str) -> Prepare:
     return prepare
 
 
+def guarded(token: str | None, role: str = "admin") -> Prepare:
+    """A gateway that knows one caller, whose token is SECRET; ours shows `token`."""
+
+    def prepare(world: World, sagemaker: SageMaker) -> None:
+        digest = hashlib.sha256(SECRET.encode()).hexdigest()
+        caller = f"{{subject: ci, sha256: {digest}, roles: [{role}]}}"
+        world.config.write_text(f"{world.config.read_text()}auth: {{tokens: [{caller}]}}\n")
+        world.token = token
+
+    return prepare
+
+
+def elsewhere(address: str) -> Prepare:
+    """No gateway is where callers look for one."""
+
+    def prepare(world: World, sagemaker: SageMaker) -> None:
+        world.elsewhere = address or sagemaker.url
+
+    return prepare
+
+
+def scanned(world: World, sagemaker: SageMaker) -> None:
+    """The index has been filled."""
+    world.python(lambda fed: fed.refresh(["left"]))
+
+
+def borrow_cursor(fed: Any) -> Any:
+    """The cursor of one query, used in another one."""
+    page = fed.inventory(InventoryQuery(registries=("left",), limit=1), versions=True)
+    assert page.next_cursor is not None
+    other = InventoryQuery(registries=("left",), stage="production", limit=1, cursor=page.next_cursor)
+    return fed.inventory(other, versions=True)
+
+
 UNKNOWN = (
     Case(
         name="unknown registry",
@@ -108,6 +152,17 @@ UNKNOWN = (
         cli=("copy", "left:churn@version:1", "rihgt:churn"),
         http=post("/v1/copies", {"source": "left:churn@version:1", "target": "rihgt:churn"}),
         python=lambda fed: fed.copy("left:churn@version:1", "rihgt:churn"),
+    ),
+    Case(
+        name="unknown registry to migrate to",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("registry", "rihgt"),
+        cure="right",
+        cli=("migrate", "left", "rihgt"),
+        http=post("/v1/migrations", {"source": "left", "target": "rihgt"}),
+        python=lambda fed: fed.migrate("left", "rihgt"),
     ),
     Case(
         name="unknown registry in a filter",
@@ -340,7 +395,7 @@ REGISTRIES = (
         exit=5,
         status=503,
         error="RegistryUnavailable",
-        names=("127.0.0.1",),
+        names=("down", "127.0.0.1"),
         cure="address",
         cli=("show", "down:churn"),
         http=get(f"{R}/down/models/churn"),
@@ -351,7 +406,7 @@ REGISTRIES = (
         exit=5,
         status=503,
         error="RegistryUnavailable",
-        names=("127.0.0.1",),
+        names=("down", "127.0.0.1"),
         cure="address",
         cli=("copy", "left:churn@version:1", "down:churn"),
         http=post("/v1/copies", {"source": "left:churn@version:1", "target": "down:churn"}),
@@ -362,8 +417,8 @@ REGISTRIES = (
         exit=1,
         status=502,
         error="RegistryAuthError",
-        names=("token", "invalid"),
-        cure="credentials",
+        names=("sm", "token", "invalid"),
+        cure="access_key_id",
         cli=("show", "sm:churn"),
         http=get(f"{R}/sm/models/churn"),
         python=lambda fed: fed.show("sm:churn"),
@@ -374,8 +429,8 @@ REGISTRIES = (
         exit=1,
         status=502,
         error="RegistryAuthError",
-        names=("token", "expired"),
-        cure="credentials",
+        names=("sm", "token", "expired"),
+        cure="renew",
         cli=("show", "sm:churn"),
         http=get(f"{R}/sm/models/churn"),
         python=lambda fed: fed.show("sm:churn"),
@@ -386,8 +441,8 @@ REGISTRIES = (
         exit=1,
         status=502,
         error="RegistryAuthError",
-        names=("create_model", "not authorized"),
-        cure="permissions",
+        names=("sm", "create_model", "not authorized"),
+        cure="IAM policy",
         cli=("create", "sm:churn"),
         http=post(f"{R}/sm/models", {"name": "churn"}),
         python=lambda fed: fed.create_model("sm:churn"),
@@ -399,7 +454,7 @@ REGISTRIES = (
         exit=1,
         status=502,
         error="RegistryAuthError",
-        names=("churn", "do not permit"),
+        names=("left", "churn", "do not permit"),
         cure="permit",
         cli=("promote", "left:churn@version:1", "--to", "production"),
         http=put(f"{ONE}/stage", {"stage": "production"}),
@@ -412,7 +467,7 @@ REGISTRIES = (
         exit=1,
         status=409,
         error="Conflict",
-        names=("create_model", "limit", "500"),
+        names=("sm", "create_model", "limit", "500"),
         cure="quota",
         cli=("create", "sm:churn"),
         http=post(f"{R}/sm/models", {"name": "churn"}),
@@ -476,7 +531,7 @@ SENT = (
         status=400,
         error="InvalidRequest",
         names=("body.name", "7"),
-        cure="name",
+        cure="give text",
         http=post(f"{R}/left/models", {"name": 7}),
     ),
     Case(
@@ -485,7 +540,7 @@ SENT = (
         status=400,
         error="InvalidRequest",
         names=("body", "array"),
-        cure="name",
+        cure="name, description",
         http=post(f"{R}/left/models", ["new"]),
     ),
     Case(
@@ -530,7 +585,7 @@ SENT = (
         status=400,
         error="InvalidRequest",
         names=("limit", "0"),
-        cure="limit",
+        cure="a whole number >= 1",
         http=get("/v1/models?limit=0"),
     ),
     Case(
@@ -542,6 +597,20 @@ SENT = (
         cure="next_cursor",
         http=get("/v1/versions?registry=left&cursor=Zm9yZ2VkZm9yZ2VkZm9yZ2Vk"),
         python=lambda fed: fed.inventory(InventoryQuery(registries=("left",), cursor="Zm9yZ2VkZm9yZ2VkZm9yZ2Vk")),
+    ),
+    Case(
+        name="cursor of another query",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("cursor",),
+        cure="with the same filters",
+        http=(
+            Ask("GET", "/v1/versions?registry=left&limit=1"),
+            Ask("GET", "/v1/versions?registry=left&stage=production&limit=1&cursor={next_cursor}"),
+        ),
+        python=borrow_cursor,
+        prepare=scanned,
     ),
     Case(
         name="forged cursor of a live list",
@@ -593,19 +662,111 @@ SENT = (
     ),
 )
 
-CASES = (*UNKNOWN, *LIMITS, *REGISTRIES, *SENT)
+GATEWAYS = (
+    Case(
+        name="no token",
+        exit=6,
+        status=401,
+        error="Unauthenticated",
+        names=("token",),
+        cure="Authorization",
+        cli=("inventory",),
+        http=get("/v1/models"),
+        python=lambda fed: fed.inventory(InventoryQuery()),
+        prepare=guarded(None),
+        in_process=False,
+    ),
+    Case(
+        name="wrong token",
+        exit=6,
+        status=401,
+        error="Unauthenticated",
+        names=("token",),
+        cure="auth.tokens",
+        cli=("inventory",),
+        http=get("/v1/models"),
+        python=lambda fed: fed.inventory(InventoryQuery()),
+        prepare=guarded("another-token-of-the-test"),
+        in_process=False,
+    ),
+    Case(
+        name="token without the role",
+        exit=6,
+        status=403,
+        error="Forbidden",
+        names=("ci", "operator"),
+        cure="auth.tokens",
+        cli=("promote", "left:churn@version:1", "--to", "production"),
+        http=put(f"{ONE}/stage", {"stage": "production"}),
+        python=lambda fed: fed.promote("left:churn@version:1", "production"),
+        prepare=guarded(SECRET, "reader"),
+        in_process=False,
+    ),
+    Case(
+        name="gateway that can't be reached",
+        exit=5,
+        status=503,
+        error="GatewayUnavailable",
+        names=("gateway http://127.0.0.1:9",),
+        cure="address",
+        cli=("inventory",),
+        python=lambda fed: fed.inventory(InventoryQuery()),
+        prepare=elsewhere("http://127.0.0.1:9"),
+        in_process=False,
+    ),
+    Case(
+        name="address of something else",
+        exit=1,
+        status=502,
+        error="GatewayError",
+        names=("http://127.0.0.1", "no gateway"),
+        cure="check the address",
+        cli=("inventory",),
+        python=lambda fed: fed.inventory(InventoryQuery()),
+        prepare=elsewhere(""),
+        in_process=False,
+    ),
+    Case(
+        name="address that is none",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("address", "gateway:8080"),
+        cure="http://gateway:8080",
+        cli=("inventory",),
+        python=lambda fed: fed.inventory(InventoryQuery()),
+        prepare=elsewhere("gateway:8080"),
+        in_process=False,
+    ),
+    Case(
+        name="configuration and gateway at once",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("--url", "--config"),
+        cure="one of them",
+        cli=("inventory", "--url", "http://127.0.0.1:9"),
+        remote=False,
+    ),
+)
+
+CASES = (*UNKNOWN, *LIMITS, *REGISTRIES, *SENT, *GATEWAYS)
 # Cases with a test of their own, and the surfaces they come through.
+AT_START = (COMMAND, SERVE, PYTHON)
 OTHERS = (
-    ("a registry of the inventory is down", ("command line", "HTTP", "Python")),
-    ("registry that is full, found at the end of a copy", ("command line", "HTTP", "Python")),
-    ("token that expires in the middle of a copy", ("command line", "HTTP", "Python")),
-    ("registry that goes down in the middle of a copy", ("command line", "HTTP", "Python")),
-    ("the same version copied twice at once", ("command line", "HTTP", "Python")),
-    *((name, ("command line", "serve", "Python")) for name in MISTAKES),
-    ("no configuration at all", ("command line", "serve", "Python")),
-    ("store made by a newer release", ("command line", "serve", "Python")),
-    ("file that is no store", ("command line", "serve", "Python")),
-    ("store that another process owns", ("command line", "serve", "Python")),
+    ("a registry of the inventory is down", SURFACES),
+    ("registry that is full, found at the end of a copy", SURFACES),
+    ("token that expires in the middle of a copy", SURFACES),
+    ("registry that goes down in the middle of a copy", SURFACES),
+    ("the same version copied twice at once", SURFACES),
+    ("Ctrl-C", (COMMAND, URL, SERVE, PYTHON, REMOTE)),
+    *((name, AT_START) for name in MISTAKES),
+    ("configuration file that is not there", AT_START),
+    ("no configuration at all", AT_START),
+    ("telemetry without its packages", AT_START),
+    ("store made by a newer release", AT_START),
+    ("file that is no store", AT_START),
+    ("store that another process owns", AT_START),
 )
 ORDER = [(case.name, surface) for case in CASES for surface in case.surfaces]
 ORDER += [(name, surface) for name, surfaces in OTHERS for surface in surfaces]

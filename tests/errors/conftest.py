@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from fedreg.store.database import Store
 
-from .page import is_writing, read_rows, write_rows
+from .page import Row, Said, is_writing, read_rows, write_rows
 from .sagemaker import SageMaker
 from .world import World, open_world
 
@@ -39,6 +42,14 @@ def sagemaker(sagemaker_service: SageMaker) -> Iterator[SageMaker]:
     sagemaker_service.refusals.clear()
 
 
+@pytest.fixture(autouse=True)
+def logs_apart() -> Iterator[None]:
+    """Keeps the log of a gateway in this process out of what a command prints."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+    yield
+    structlog.reset_defaults()
+
+
 @pytest.fixture
 def world(tmp_path: Path, template: Path, sagemaker: SageMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name in ("FEDREG_CONFIG", "FEDREG_URL", "FEDREG_TOKEN", "AWS_PROFILE"):
@@ -48,8 +59,10 @@ def world(tmp_path: Path, template: Path, sagemaker: SageMaker, monkeypatch: pyt
 
 
 @pytest.fixture(scope="session")
-def page() -> Iterator[dict[tuple[str, str], str]]:
-    """The lines of docs/error-cases.md; those that are put in are written at the end, where that is asked for."""
+def page() -> Iterator[dict[Row, Said]]:
+    """The answers on docs/errors.md; those that are put in are written at the end, where that is asked for."""
+    if is_writing() and "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.exit("several processes can't write one page: run `make docs`")
     rows = read_rows()
     yield rows
     if is_writing():

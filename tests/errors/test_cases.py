@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import pytest
 
-from .cases import CASES, Case
-from .page import Row
+from .cases import CASES, ORDER, Case
+from .page import Row, Said, is_writing, read_rows
 from .sagemaker import SageMaker
 from .verdict import compare, judge
-from .world import World
+from .world import COMMAND, HTTP, PYTHON, World, family
 
 TABLE = [(case, surface) for case in CASES for surface in case.surfaces]
 
 
 @pytest.mark.parametrize(("case", "surface"), TABLE, ids=lambda part: getattr(part, "name", part))
-def test_bad_input(world: World, sagemaker: SageMaker, page: dict[Row, str], case: Case, surface: str) -> None:
+def test_bad_input(world: World, sagemaker: SageMaker, page: dict[Row, Said], case: Case, surface: str) -> None:
     case.prepare(world, sagemaker)
     before = world.state()
-    if surface == "command line":
-        outcome, ending = world.cli(*case.cli or ()), f"exit {case.exit}"
-    elif surface == "HTTP":
-        outcome, ending = world.http(*case.http), str(case.status)
+    if family(surface) == COMMAND:
+        outcome = world.cli(*case.cli or (), surface=surface)
+    elif surface == HTTP:
+        outcome = world.http(*case.http)
     else:
         assert case.python is not None
-        outcome, ending = world.python(case.python), case.error
+        outcome = world.python(case.python, surface=surface)
+    ending = {COMMAND: f"exit {case.exit}", HTTP: str(case.status), PYTHON: case.error}[family(surface)]
     judge(outcome, ending, case.names, case.cure)
     after = world.state()
-    assert {name for name in after if after[name] != before.get(name)} <= set(case.touches)
+    kept = {"requests"} if case.touches else set()  # the key that a client sends with a POST
+    assert {name for name in after if after[name] != before.get(name)} <= {*case.touches, *kept}
     compare(page, case.name, surface, outcome, world.home)
+
+
+@pytest.mark.skipif(is_writing(), reason="the page is written at the end of this run")
+def test_the_page_has_every_case_and_no_other() -> None:
+    assert list(read_rows()) != [] and set(read_rows()) == set(ORDER)
+    assert len(ORDER) == len(set(ORDER))

@@ -10,11 +10,11 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from .page import Row
+from .cases import AT_START
+from .page import Row, Said
 from .verdict import compare, judge
-from .world import Outcome, World, read_tables
+from .world import COMMAND, PYTHON, Outcome, World, from_streams, read_tables
 
-SURFACES = ("command line", "serve", "Python")
 OWNER = (
     "import asyncio, sys\n"
     "from fedreg.store.database import Store\n"
@@ -29,14 +29,13 @@ OWNER = (
 
 def write_on(world: World, surface: str) -> Outcome:
     """Try to change something."""
-    if surface == "Python":
+    if surface == PYTHON:
         return world.python(lambda fed: fed.promote("left:churn@version:1", "production"))
-    if surface == "command line":
+    if surface == COMMAND:
         return world.cli("promote", "left:churn@version:1", "--to", "production")
     command = [sys.executable, "-m", "fedreg.cli.main", "--config", str(world.config), "serve", "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    message, _, cure = done.stderr.partition("\n  cure: ")
-    return Outcome(f"exit {done.returncode}", message.strip(), cure.strip(), text=done.stdout + done.stderr)
+    return from_streams(done.returncode, done.stdout, done.stderr)
 
 
 @contextmanager
@@ -52,36 +51,36 @@ def owned(world: World) -> Iterator[None]:
         assert owner.wait(30) == 0
 
 
-@pytest.mark.parametrize("surface", SURFACES)
-def test_made_by_a_newer_release(world: World, page: dict[Row, str], surface: str) -> None:
+@pytest.mark.parametrize("surface", AT_START)
+def test_made_by_a_newer_release(world: World, page: dict[Row, Said], surface: str) -> None:
     path = world.home / "fedreg.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
     before = path.read_bytes()
     outcome = write_on(world, surface)
-    judge(outcome, "ConfigError" if surface == "Python" else "exit 2", ("fedreg.db", "9999"), "newer release")
+    judge(outcome, "ConfigError" if surface == PYTHON else "exit 2", ("fedreg.db", "9999"), "newer release")
     assert path.read_bytes() == before
     compare(page, "store made by a newer release", surface, outcome, world.home)
 
 
-@pytest.mark.parametrize("surface", SURFACES)
-def test_file_that_is_no_store(world: World, page: dict[Row, str], surface: str) -> None:
+@pytest.mark.parametrize("surface", AT_START)
+def test_file_that_is_no_store(world: World, page: dict[Row, Said], surface: str) -> None:
     path = world.home / "fedreg.db"
     path.write_bytes(b"Dear diary, today I was mistaken for a database." * 100)
     before = path.read_bytes()
     outcome = write_on(world, surface)
-    judge(outcome, "ConfigError" if surface == "Python" else "exit 2", ("store.url", "fedreg.db"), "name a SQLite file")
+    judge(outcome, "ConfigError" if surface == PYTHON else "exit 2", ("store.url", "fedreg.db"), "name a SQLite file")
     assert path.read_bytes() == before
     compare(page, "file that is no store", surface, outcome, world.home)
 
 
-@pytest.mark.parametrize("surface", SURFACES)
-def test_owned_by_another_process(world: World, page: dict[Row, str], surface: str) -> None:
+@pytest.mark.parametrize("surface", AT_START)
+def test_owned_by_another_process(world: World, page: dict[Row, Said], surface: str) -> None:
     with owned(world):
         before = world.state()
         outcome = write_on(world, surface)
-        judge(outcome, "StoreBusy" if surface == "Python" else "exit 5", ("fedreg.db", "process"), "wait until it ends")
+        judge(outcome, "StoreBusy" if surface == PYTHON else "exit 5", ("fedreg.db", "process"), "wait until it ends")
         assert world.state() == before
         reading = world.cli("history", "left:churn")
         assert reading.ending == "exit 0", reading.text

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from .page import Row, is_writing, write_row
+from .page import Row, Said, describe, is_writing
 from .world import SECRET, Outcome, masked
 
 
 def judge(outcome: Outcome, ending: str, names: Iterable[str], cure: str) -> None:
     """It ends as it must, names field, value and cure, and shows neither a traceback nor a secret."""
     assert outcome.ending == ending, outcome.text
-    assert [name for name in names if name not in outcome.message] == [], outcome.message
+    said = f"{outcome.registry} {outcome.message}"
+    assert [name for name in names if name not in said] == [], said
     assert outcome.cure and cure in outcome.cure, f"{outcome.message}\ncure: {outcome.cure}"
     assert "Traceback" not in outcome.text and SECRET not in outcome.text
 
 
-def compare(page: dict[Row, str], case: str, surface: str, outcome: Outcome, home: Path) -> None:
-    """The line of docs/error-cases.md is what was answered; where the page is written, it becomes that."""
-    row = write_row(case, surface, outcome.ending, masked(outcome.message, home), masked(outcome.cure, home))
+def compare(page: dict[Row, Said], case: str, surface: str, outcome: Outcome, home: Path) -> None:
+    """The cell of docs/errors.md is what was answered; where the page is written, it becomes that."""
+    message, cure = masked(outcome.message, home), masked(outcome.cure, home)
+    said = describe(outcome.ending, outcome.registry, message, cure)
     if is_writing():
-        page[case, surface] = row
-    assert page.get((case, surface)) == row, "run `FEDREG_WRITE_DOCS=1 make test ARGS=tests/errors`"
+        page[case, surface] = said
+    assert page.get((case, surface)) == said, "run `make docs`, and read what has changed on docs/errors.md"

@@ -1,4 +1,4 @@
-"""A small federation that bad input is sent to, over each of the three surfaces, and what comes back.
+"""A small federation that bad input is sent to, over each of the five surfaces, and what comes back.
 
 Each surface opens a gateway of its own on the same store and the same registries, one after the other.
 """
@@ -12,18 +12,22 @@ import os
 import re
 import shutil
 import sqlite3
+import threading
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 
 import fedreg
 from fedreg.api.app import create_app
+from fedreg.api.server import open_server
 from fedreg.bootstrap import open_gateway
 from fedreg.cli.main import run
 from fedreg.domain.errors import FedregError
@@ -35,6 +39,15 @@ from fedreg_adapters.memory.standin import Vendor, drop_space, open_space
 
 SECRET = "hunter2-of-the-test"
 FILES = {"MLmodel": b"flavors: {}\n", "model.pkl": bytes(range(256))}
+COMMAND, URL, HTTP, SERVE, PYTHON, REMOTE = "command line", "--url", "HTTP", "serve", "Python", "remote"
+SURFACES = (COMMAND, URL, HTTP, PYTHON, REMOTE)
+_SAID = re.compile(r"^fedreg: (?P<code>\w+)(?: \[(?P<registry>[^\]]+)\])?: (?P<message>.*)$", re.DOTALL)
+_FAMILY = {SERVE: COMMAND, URL: COMMAND, REMOTE: PYTHON}
+
+
+def family(surface: str) -> str:
+    """The surface whose exit codes, statuses or exceptions this one shares."""
+    return _FAMILY.get(surface, surface)
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,7 @@ class Outcome:
     text: str = ""
     value: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    registry: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,11 +79,16 @@ class Ask:
 
 @dataclass
 class World:
-    """`left:churn` has versions 1 and 2; `right` is empty; `sm` is SageMaker; nothing listens where `down` is."""
+    """`left:churn` has versions 1 and 2; `right` is empty; `sm` is SageMaker; nothing listens where `down` is.
+
+    `token` is what callers of the gateway show. `elsewhere`: an address that takes the gateway's place.
+    """
 
     home: Path
     config: Path
     spaces: Mapping[str, str]
+    token: str | None = None
+    elsewhere: str | None = None
 
     def vendor(self, name: str) -> Vendor:
         """The service behind `left` or `right`."""
@@ -83,32 +102,81 @@ class World:
             held[name] = copy.deepcopy({"models": vendor.shelves, "uploads": vendor.uploads, "feed": vendor.feed})
         return held | read_tables(self.home / "fedreg.db")
 
-    # -- the three surfaces --------------------------------------------------------------------------------
+    # -- the surfaces --------------------------------------------------------------------------------------
 
-    def cli(self, *arguments: str) -> Outcome:
-        """`fedreg --config … ARGUMENTS`, in this process."""
+    def cli(self, *arguments: str, surface: str = COMMAND) -> Outcome:
+        """`fedreg --config … ARGUMENTS` in this process, or `fedreg --url … ARGUMENTS` at a gateway."""
+        if surface == COMMAND:
+            return self._run("--config", str(self.config), *arguments)
+        with self.gateway() as url:
+            return self._run("--url", url, *arguments)
+
+    def _run(self, *arguments: str) -> Outcome:
         out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
-            code = run(["--config", str(self.config), *arguments])
-        message, _, cure = err.getvalue().partition("\n  cure: ")
-        return Outcome(f"exit {code}", message.strip(), cure.strip(), text=out.getvalue() + err.getvalue())
+        shown = {} if self.token is None else {"FEDREG_TOKEN": self.token}
+        with redirect_stdout(out), redirect_stderr(err), mock.patch.dict(os.environ, shown):
+            code = run(list(arguments))
+        return from_streams(code, out.getvalue(), err.getvalue())
 
-    def python(self, work: Callable[[Any], Any]) -> Outcome:
-        """`with fedreg.open(…) as fed:`"""
+    def python(self, work: Callable[[Any], Any], *, surface: str = PYTHON) -> Outcome:
+        """`with fedreg.open(…) as fed:`, or `fedreg.connect(…)` to a gateway."""
         try:
-            with fedreg.open(self.config) as fed:
+            if surface == PYTHON:
+                with fedreg.open(self.config) as fed:
+                    return Outcome("done", value=work(fed))
+            with self.gateway() as url, fedreg.connect(url, self.token) as fed:
                 return Outcome("done", value=work(fed))
         except FedregError as error:
             text = f"{error} {error!r} {error.to_dict()}"
-            return Outcome(type(error).__name__, error.message, error.cure or "", error.code, text)
+            kind, registry = type(error).__name__, error.registry or ""
+            return Outcome(kind, error.message, error.cure or "", error.code, text, registry=registry)
         except Exception as error:
             return Outcome(type(error).__name__, str(error), text=traceback.format_exc())
 
+    @contextmanager
+    def gateway(self) -> Iterator[str]:
+        """A gateway in a thread of its own, or what is `elsewhere`; gives the address."""
+        if self.elsewhere is not None:
+            yield self.elsewhere
+            return
+        loop, stop = asyncio.new_event_loop(), asyncio.Event()
+        address: Future[str] = Future()
+
+        async def serve() -> None:
+            settings = load_settings(self.config)
+            async with (
+                open_gateway(settings) as gateway,
+                open_server(create_app(gateway, settings), settings, port=0) as url,
+            ):
+                address.set_result(url)
+                await stop.wait()
+
+        def work() -> None:
+            try:
+                with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                    runner.run(serve())
+            except Exception as error:
+                address.set_exception(error)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        url = address.result(60)
+        try:
+            yield url
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(60)
+
     def http(self, *asks: Ask) -> Outcome:
-        """One request after the other; the outcome of the last one."""
+        """One request after the other; the outcome of the last one. `{next_cursor}`: what the one before has given."""
 
         async def send(client: TestClient[Any, Any]) -> Outcome:
-            return [await request(client, ask) for ask in asks][-1]
+            outcome = Outcome("none")
+            for ask in asks:
+                given = outcome.value if isinstance(outcome.value, dict) else {}
+                path = ask.path.replace("{next_cursor}", str(given.get("next_cursor")))
+                outcome = await request(client, replace(ask, path=path))
+            return outcome
 
         return self.served(send)
 
@@ -119,7 +187,8 @@ class World:
             settings = load_settings(self.config)
             async with open_gateway(settings) as gateway:
                 server = TestServer(create_app(gateway, settings))
-                async with TestClient(server, cookie_jar=aiohttp.DummyCookieJar()) as client:
+                shown = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+                async with TestClient(server, cookie_jar=aiohttp.DummyCookieJar(), headers=shown) as client:
                     return await work(client)
 
         return asyncio.run(serve())
@@ -140,7 +209,18 @@ async def request(client: TestClient[Any, Any], ask: Ask) -> Outcome:
         text,
         parsed,
         dict(response.headers),
+        str(fields.get("registry") or ""),
     )
+
+
+def from_streams(code: int, out: str, err: str) -> Outcome:
+    """What a command has said, taken apart: `fedreg: CODE [REGISTRY]: MESSAGE`, and the cure on the next line."""
+    said, _, rest = err.partition("\n  cure: ")
+    cure = rest.partition("\n  request id: ")[0]
+    found = _SAID.match(said.strip())
+    parts = found.groupdict(default="") if found else {"code": "", "registry": "", "message": said.strip()}
+    message, registry = parts["message"], parts["registry"]
+    return Outcome(f"exit {code}", message, cure.strip(), parts["code"], out + err, registry=registry)
 
 
 @contextmanager
@@ -208,5 +288,6 @@ def masked(text: str, home: Path) -> str:
     text = text.replace(f"{os.path.realpath(home)}/", "").replace(f"{home}/", "")
     text = re.sub(r"(127\.0\.0\.1|localhost):\d+", r"\1:PORT", text)
     text = re.sub(r"process \d+ on [\w.-]+", "process PID on HOST", text)
+    text = re.sub(r"cursor '[\w-]{40}' is", "cursor 'CURSOR' is", text)  # signed with a key of the store's own
     text = re.sub(r"knows up to \d{4}", "knows up to REVISION", text)
     return re.sub(r"\b(copy|change)-[0-9a-f]{8,}(-\d+)?", r"\1-ID", text)

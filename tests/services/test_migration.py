@@ -24,7 +24,7 @@ from fedreg.domain.models import Version
 from fedreg.domain.records import IntentState
 from fedreg.domain.refs import Ref
 from fedreg.domain.stages import Approval
-from fedreg.services import audit, operations
+from fedreg.services import audit, migration_copying, migration_moves, operations
 from fedreg.services import intents as promises
 from fedreg.services.copy import start_copy
 from fedreg.services.edits import set_approval
@@ -117,6 +117,25 @@ async def test_filters_and_names(gateway: Gateway) -> None:
     assert report.complete and staged.complete
 
 
+async def test_the_newest_are_counted_among_those_that_have_the_stage(gateway: Gateway) -> None:
+    await fill(gateway, {"churn": 5})
+    for version in ("1", "2", "4"):
+        await promote(gateway, Ref.parse(f"left:churn@{version}"), "archived", actor=ACTOR)
+    report, rows = await migrate(gateway, stage="archived", last=2)
+    assert [row.source for row in rows] == ["left:churn@version:2", "left:churn@version:4"]
+    assert report.complete and report.source_versions == 2
+
+
+async def test_a_target_model_that_has_versions_keeps_them(gateway: Gateway) -> None:
+    await fill(gateway, {"churn": 2})
+    await make_version(gateway, "right", "churn", description="theirs")
+    report, rows = await migrate(gateway)
+    assert report.complete
+    assert [row.target for row in rows] == ["right:churn@version:2", "right:churn@version:3"]
+    arrived = await versions_of(gateway, "churn")
+    assert [version.description for version in arrived.values()] == ["theirs", "churn 1", "churn 2"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -124,11 +143,25 @@ async def test_filters_and_names(gateway: Gateway) -> None:
         ({"names": {"chrun": "x"}}, "no model 'chrun'"),
         ({"names": {"churn": "{modle}"}}, "field 'modle'"),
         ({"names": {"churn": "a{"}}, "map: 'churn'"),
+        ({"names": {"churn": "{model!r}"}}, "field 'model'"),
+        ({"names": {"chrun-*": "x"}}, r"no model 'chrun-\*'"),
+        ({"models": ("ch*", "chrun-*")}, r"matches 'chrun-\*'"),
         ({"last": 0}, "last: 0"),
         ({"jobs": 0}, "jobs: 0"),
         ({"stage": "Prod"}, "'Prod'"),
     ],
-    ids=["collision", "unknown-model", "unknown-field", "open-brace", "last", "jobs", "stage"],
+    ids=[
+        "collision",
+        "unknown-model",
+        "unknown-field",
+        "open-brace",
+        "conversion",
+        "unknown-names",
+        "unknown-models",
+        "last",
+        "jobs",
+        "stage",
+    ],
 )
 async def test_bad_options_are_named_and_change_nothing(gateway: Gateway, options: Any, words: str) -> None:
     await fill(gateway)
@@ -194,6 +227,19 @@ async def test_a_stage_that_one_version_can_have_is_a_loss_for_the_others(gatewa
         "1": "production",
         "2": "none",
     }
+
+
+async def test_further_stages_of_a_version_are_losses(gateway: Gateway) -> None:
+    await fill(gateway, {"churn": 1})
+    [row] = (await plan_migration(gateway, "left", "right", MigrationOptions())).rows
+    several = (replace(row, stage="production", other_stages=("staging",)),)
+    planned = await plan_migration(gateway, "left", "right", MigrationOptions(), plan=several)
+    assert [loss.field for loss in planned.rows[0].losses] == ["stages.staging"]
+    report, rows = await migrate(gateway, plan=several)
+    assert states(rows) == ["failed"] and "stages.staging" in (rows[0].error or {})["message"]
+    report, rows = await migrate(gateway, plan=several, allow_lossy=("stages.staging",))
+    assert states(rows) == ["lossy"] and report.complete
+    assert (await versions_of(gateway, "churn"))["1"].stage == "production"
 
 
 async def test_what_the_target_cant_hold_is_lossy_and_listed(gateway: Gateway) -> None:
@@ -287,6 +333,29 @@ async def test_an_edited_plan_is_obeyed(gateway: Gateway) -> None:
     assert list(await versions_of(gateway, "late")) == ["1"]
 
 
+async def test_a_plan_is_run_in_parts(gateway: Gateway) -> None:
+    await fill(gateway)
+    rows = (await plan_migration(gateway, "left", "right", MigrationOptions())).rows
+    for part in (rows[:2], rows[2:]):
+        report, _ = await migrate(gateway, plan=part)
+        assert (report.source_versions, report.moved, report.complete) == (len(part), len(part), True)
+    whole = await plan_migration(gateway, "left", "right", MigrationOptions())
+    assert (whole.to_move, whole.already_there) == (0, 5)
+    assert list(await versions_of(gateway, "churn")) == ["1", "2", "3"]
+
+
+async def test_two_spellings_of_a_target_are_one_model(gateway: Gateway) -> None:
+    await fill(gateway, {"churn": 2})
+    first, second = (await plan_migration(gateway, "left", "right", MigrationOptions(preserve_versions=True))).rows
+    report, rows = await migrate(gateway, plan=(replace(second, target="right:%63hurn"), first))
+    assert report.complete and [row.target for row in rows] == ["right:churn@version:1", "right:churn@version:2"]
+
+
+async def test_a_plan_without_rows_is_refused(gateway: Gateway) -> None:
+    with pytest.raises(InvalidRequest, match="no rows"):
+        await migrate(gateway, plan=())
+
+
 async def test_a_plan_for_a_version_that_was_replaced_fails_there(gateway: Gateway) -> None:
     await fill(gateway, {"churn": 1})
     plan = (await plan_migration(gateway, "left", "right", MigrationOptions())).rows
@@ -308,16 +377,17 @@ async def test_a_plan_for_a_version_that_was_replaced_fails_there(gateway: Gatew
         ({"approval": "yes"}, "row 1: approval: 'yes'"),
         ({"aliases": ("",)}, "row 1: aliases"),
         ({"source": "left:fraud@version:1"}, "comes twice"),
+        ({"source": "left:churn@version:2"}, "would get '7' twice"),
     ],
-    ids=[str(number) for number in range(10)],
+    ids=[str(number) for number in range(11)],
 )
 async def test_bad_rows_are_named(gateway: Gateway, change: dict[str, Any], words: str) -> None:
     rows = (
-        PlannedVersion(source="left:churn@version:1", target="right:churn"),
+        PlannedVersion(source="left:churn@version:1", target="right:churn", version="7"),
         PlannedVersion(source="left:fraud@version:1", target="right:fraud"),
     )
     with pytest.raises(InvalidRequest, match=words):
-        await migrate(gateway, plan=(replace(rows[0], **change), rows[1]))
+        await migrate(gateway, plan=(replace(rows[0], **change), rows[1], *([rows[0]] if "twice" in words else [])))
 
 
 # -- failures -------------------------------------------------------------------------------------------
@@ -391,6 +461,43 @@ async def test_a_version_that_comes_meanwhile_is_a_shortfall(gateway: Gateway, m
     assert (again.moved, again.already_there, again.complete) == (1, 2, True)
 
 
+async def test_a_version_that_is_deleted_meanwhile_is_told_and_not_missing(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(gateway, {"churn": 3})
+    source, target = await gateway.registries.get("left"), await gateway.registries.get("right")
+    finish = target.finish
+
+    async def delete_one(state: Any) -> Any:
+        if "2" in await versions_of(gateway, "churn", "left"):
+            await source.delete_version("churn", "2")
+        return await finish(state)
+
+    monkeypatch.setattr(target, "finish", delete_one)
+    report, rows = await migrate(gateway, models=("churn",), keep_going=True)
+    assert states(rows) == ["moved", "failed", "moved"]
+    assert (report.source_versions, report.failed, report.missing, report.complete) == (2, 1, 0, True)
+    assert (rows[1].error or {})["code"] == "not_found"
+
+
+async def test_a_model_that_is_deleted_meanwhile_does_not_break_the_count(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(gateway, {"churn": 1})
+    source, target = await gateway.registries.get("left"), await gateway.registries.get("right")
+    finish = target.finish
+
+    async def delete_model(state: Any) -> Any:
+        made = await finish(state)
+        await source.delete_version("churn", "1")
+        await source.delete_model("churn")
+        return made
+
+    monkeypatch.setattr(target, "finish", delete_model)
+    report, rows = await migrate(gateway, models=("churn",), names={"churn": "left"})
+    assert states(rows) == ["moved"] and (report.source_versions, report.complete) == (0, True), rows
+
+
 # -- interruptions --------------------------------------------------------------------------------------
 
 
@@ -428,6 +535,34 @@ async def test_interrupted_it_goes_on_where_it_was(settings: Settings, monkeypat
             assert len(await versions_of(gateway, model)) == count
         journal = [entry.change for entry in await audit.list_audit(gateway)]
         assert [change.action for change in journal] == ["copied"] * 5
+
+
+@pytest.mark.parametrize("found", ["at once", "while it is planned again"])
+async def test_a_copy_that_ended_before_its_row_was_settled_counts_as_moved(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:
+    async with open_gateway(settings) as gateway:
+        await fill(gateway, {"churn": 1})
+        with monkeypatch.context() as patch:
+            reached = asyncio.Event()
+
+            async def never(*_: Any) -> None:
+                reached.set()
+                await asyncio.Event().wait()
+
+            patch.setattr(migration_copying, "_settle", never)
+            await start_migration(gateway, "left", "right", MigrationOptions(), actor=ACTOR)
+            await asyncio.wait_for(reached.wait(), 30)
+            await gateway.close_engine()
+    async with open_gateway(settings) as gateway:
+        if found != "at once":
+
+            async def not_yet(*_: Any) -> None:
+                return None
+
+            monkeypatch.setattr(migration_moves, "find_arrived", not_yet)
+        report, rows = await migrate(gateway)
+        assert states(rows) == ["moved"] and (report.moved, report.bytes) == (1, len(b"churn 1"))
 
 
 async def test_cancelled_it_stops_with_its_copies(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.manifest import Basis, Digest
 from fedreg.domain.models import Model, Version
-from fedreg.domain.records import InventoryQuery, InventoryRow
+from fedreg.domain.records import InventoryQuery, InventoryRow, Sort
 from fedreg.domain.stages import Approval
 from fedreg.store import documents, index
 from fedreg.store.connections import open_writer
@@ -136,8 +137,10 @@ def connection(world: World) -> Iterator[Connection]:
             versions = [v for listed in state.versions.values() for v in listed]
             pick.shuffle(versions)
             for start in range(0, len(versions), 50):
+                now += timedelta(minutes=1)
                 index.upsert_versions(opened, versions[start : start + 50], now)
-            index.upsert_models(opened, state.models.values(), now)
+            for model in pick.sample(list(state.models.values()), len(state.models)):
+                index.upsert_models(opened, [model], now + timedelta(seconds=pick.randrange(5)))
         wanted = {v.id for listed in world.versions.values() for v in listed}
         for (registry, name), listed in earlier.versions.items():
             if (registry, name) not in world.models:
@@ -189,6 +192,43 @@ def test_models_are_those_of_a_plain_search(connection: Connection, world: World
     assert [(row.registry, row.model, row.version) for row in rows] == world.list_models(query)
 
 
+@pytest.mark.parametrize("lines", ["versions", "models"])
+@settings(max_examples=300, deadline=None)
+@given(query=_QUERIES, sort=st.sampled_from(list(Sort)))
+def test_another_order_has_the_same_rows(connection: Connection, lines: str, query: InventoryQuery, sort: Sort) -> None:
+    by_name = _read_all(connection, lines, replace(query, limit=1000))
+    assert _read_all(connection, lines, replace(query, sort=sort)) == _sorted(by_name, sort)
+
+
+@settings(max_examples=200, deadline=None)
+@given(query=_QUERIES)
+def test_counts_are_those_of_a_plain_search(connection: Connection, query: InventoryQuery) -> None:
+    rows = _read_all(connection, "versions", replace(query, limit=1000))
+    with connection.begin():
+        found = index.count_matches(connection, query)
+    assert found.registries == Counter(row.registry for row in rows)
+    assert found.stages == Counter(row.stage for row in rows)
+    assert found.approvals == Counter(row.approval for row in rows)
+
+
+def test_the_times_of_these_tests_differ(connection: Connection) -> None:
+    rows = _read_all(connection, "versions", InventoryQuery(limit=1000))
+    for name in ("stage_since", "approved_at", "observed_at"):
+        times = [getattr(row, name) for row in rows]
+        assert 1 < len(set(times) - {None}) < len(times)
+    assert {row.stage_since is None for row in rows} == {row.approved_at is None for row in rows} == {True, False}
+
+
+def _sorted(by_name: list[InventoryRow], sort: Sort) -> list[InventoryRow]:
+    timed: list[InventoryRow] = []
+    untimed = by_name
+    if sort.field != "name":
+        timed = [row for row in by_name if getattr(row, sort.field) is not None]
+        timed.sort(key=lambda row: getattr(row, sort.field))
+        untimed = [row for row in by_name if getattr(row, sort.field) is None]
+    return [*reversed(timed), *reversed(untimed)] if sort.descending else [*timed, *untimed]
+
+
 def test_model_rows_count_and_name_the_holders(connection: Connection, world: World) -> None:
     for row in _read_all(connection, "models", InventoryQuery(limit=1000)):
         mine = sorted(world.versions[row.registry, row.model], key=documents.version_sort)
@@ -233,7 +273,7 @@ async def test_a_cursor_survives_another_limit_but_no_other_query(filled: Store)
     rest, end = await _page(filled, limit=50, cursor=cursor)
     assert [row.version for row in rows + rest] == [str(n) for n in range(1, 10)]
     assert end is None
-    for other in ({"stage": "none"}, {"model": "*"}, {"registries": ("prod",)}):
+    for other in ({"stage": "none"}, {"model": "*"}, {"registries": ("prod",)}, {"sort": "-name"}):
         with pytest.raises(InvalidRequest, match="cursor"):
             await _page(filled, cursor=cursor, **other)
     with pytest.raises(InvalidRequest, match="cursor"):
@@ -260,6 +300,30 @@ async def test_a_cursor_of_another_store_is_refused(filled: Store) -> None:
     with pytest.raises(InvalidRequest, match="cursor"):
         await _page(other, limit=4, cursor=cursor)
     await other.aclose()
+
+
+async def test_a_cursor_of_one_order_is_refused_by_another(filled: Store) -> None:
+    for sort in Sort:
+        _, cursor = await _page(filled, limit=4, sort=sort)
+        for other in set(Sort) - {sort}:
+            with pytest.raises(InvalidRequest, match="cursor"):
+                await _page(filled, limit=4, sort=other, cursor=cursor)
+    with pytest.raises(InvalidRequest, match="sort 'size' is no order"):
+        await _page(filled, sort="size")
+
+
+async def test_the_index_has_the_order_of_stages(filled: Store) -> None:
+    """A page by `stage_since` is read in its order, not sorted."""
+
+    def explain(conn: Connection) -> list[str]:
+        asked: list[tuple[str, Any]] = []
+        event.listen(conn, "before_cursor_execute", lambda c, cursor, sql, given, *_: asked.append((sql, given)))
+        index.list_rows(conn, InventoryQuery(sort="-stage_since"))
+        sql, given = next(one for one in asked if "stage_since DESC" in one[0])
+        return [row.detail for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", given)]
+
+    [step] = await filled.read(explain)
+    assert "USING INDEX versions_by_stage_since" in step
 
 
 @pytest.mark.parametrize("limit", [0, -1, 10_001])

@@ -12,8 +12,31 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TINY = ["--size", "9MiB", "--rows", "200", "--rounds", "1", "--seconds", "0.05", "--promotions", "3", "--json"]
-ROWS = {"keyed-read": 2, "live-read": 2, "inventory": 4, "lineage": 1, "copy": 2, "promotions": 1, "help": 1}
+TINY = [
+    "--size",
+    "9MiB",
+    "--rows",
+    "200",
+    "--rounds",
+    "1",
+    "--seconds",
+    "0.05",
+    "--promotions",
+    "3",
+    "--models",
+    "1",
+    "--json",
+]
+ROWS = {
+    "keyed-read": 2,
+    "live-read": 2,
+    "inventory": 4,
+    "lineage": 1,
+    "copy": 2,
+    "migration": 2,
+    "promotions": 1,
+    "help": 1,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +52,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
     )
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.soak] if name == "migration" else []) for name in ROWS]
+)
 def test_each_benchmark_runs(name: str) -> None:
     done = run(name, *TINY)
     assert done.returncode == 0, done.stderr

@@ -143,7 +143,7 @@ Refused = Callable[[GuardedAdapter], Any]
     [
         (lambda a: a.set_stage(TARGET, "staging"), Unsupported, "'staging'"),
         (lambda a: a.set_approval(TARGET, Approval.REJECTED), Unsupported, "'rejected'.*approved"),
-        (lambda a: a.create_model(ModelDraft(name="sixsix")), InvalidRequest, "name has 6"),
+        (lambda a: a.create_model(ModelDraft(name="sixsix")), InvalidRequest, "name 'sixsix' has 6"),
         (lambda a: a.create_model(ModelDraft(name="m", tags={"a": "", "b": ""})), InvalidRequest, "tags: 2"),
         (lambda a: a.update_model("m", description="sixsix"), InvalidRequest, "description has 6"),
         (lambda a: a.update_version("m", "1", description="sixsix"), InvalidRequest, "description has 6"),

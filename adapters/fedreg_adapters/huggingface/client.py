@@ -1,7 +1,7 @@
 """Requests to the Hub: the SDK's session, headers and errors, in a bounded pool of threads, one guarded request each.
 
 HfApi's own methods are not used here: most have no time limit, several repeat a request by themselves and sleep in
-between, its lists hide where a page ends, and it can't move a branch (docs/decisions/0017-hub-requests.md).
+between, its lists hide where a page ends, and it can't move a branch (docs/decisions/0018-hub-requests.md).
 """
 
 from __future__ import annotations

@@ -54,7 +54,9 @@ from fedreg_adapters.mlflow.diagnosis import diagnose
 from fedreg_adapters.mlflow.holdings import Holdings
 from fedreg_adapters.mlflow.manifest import LIMITS, MlflowOptions, capabilities_of
 from fedreg_adapters.mlflow.mapping import CODEC
+from fedreg_adapters.mlflow.places import Place, Places
 from fedreg_adapters.mlflow.reads import Reads, number_of, unified
+from fedreg_adapters.mlflow.runs import Runs
 from fedreg_adapters.mlflow.scans import MODELS_AT_ONCE, VERSIONS_AT_ONCE, Scans, by_version
 from fedreg_adapters.mlflow.stages import rules_of
 from fedreg_adapters.mlflow.uploads import Uploads
@@ -72,7 +74,8 @@ class MlflowAdapter(RegistryAdapter):
         self._rules = rules_of(options.stages)
         self._client = Client(registry, options, calls, concurrency=self._capabilities.concurrency)
         self._artifacts = Artifacts(self._client, options)
-        self._uploads = Uploads(self._client, self._artifacts, options.experiment)
+        self._places = Places()
+        self._uploads = Uploads(self._client, self._artifacts, Runs(self._client, options.experiment))
         self._reads = Reads(self._client, self._rules)
         self._holdings = Holdings(self._client, self._reads, self._rules)
         self._scans = Scans(self._client, self._rules)
@@ -178,6 +181,8 @@ class MlflowAdapter(RegistryAdapter):
     async def delete_model(self, name: str) -> None:
         """Its versions go with it; their files stay with their runs."""
         item = await self._reads.model("delete_model", name)
+        self._places.clear()
+        self._uploads.forget()
         await self._client.write("delete_model", "registered-models/delete", {"name": item["name"]}, method="DELETE")
 
     # -- bytes in --------------------------------------------------------------------------------------
@@ -195,8 +200,11 @@ class MlflowAdapter(RegistryAdapter):
             yield chunk
 
     async def finish(self, state: UploadState) -> Version:
-        made = await self._uploads.finish(state)
-        return await self.get_version(state.model, str(made["version"]))
+        """A new version as its create answered, with what its run was given; one that was there before is read."""
+        made, run = await self._uploads.finish(state)
+        if run is None:
+            return await self.get_version(state.model, str(made["version"]))
+        return self._reads.to_version(made, unified(state.model), [], run)
 
     async def poll(self, state: UploadState) -> Version:
         """MLflow registers at once: what finish gave."""
@@ -225,6 +233,7 @@ class MlflowAdapter(RegistryAdapter):
 
     async def delete_version(self, model: str, version: str) -> None:
         item = await self._reads.version("delete_version", model, version)
+        self._places.clear()
         await self._client.write("delete_version", "model-versions/delete", number_of(item), method="DELETE")
 
     async def set_stage(self, target: VersionId, stage: str, expected: str | None = None) -> Version:
@@ -266,21 +275,26 @@ class MlflowAdapter(RegistryAdapter):
     # -- bytes out -------------------------------------------------------------------------------------
 
     async def list_files(self, model: str, version: str) -> list[FileEntry]:
-        item = await self._reads.version("list_files", model, version)
-        names = mapping.path_names(mapping.tags_of(item))
-        files = await self._artifacts.of_version(item)
-        found = [replace(entry, path=names.get(entry.path, entry.path)) for entry in await files.entries()]
+        place = await self._place("list_files", model, version)
+        names = {stored: path for path, stored in place.stored.items()}
+        found = [replace(entry, path=names.get(entry.path, entry.path)) for entry in await place.files.entries()]
         for entry in found:
             _check_listed(entry.path, self.registry)
+        self._places.put(model, version, place)
         return sorted(found, key=lambda entry: entry.path.encode("utf-8", "surrogatepass"))
 
     async def open_file(self, model: str, version: str, file: FileEntry, offset: int = 0) -> AsyncIterator[bytes]:
         check_path(file.path)
-        item = await self._reads.version("open_file", model, version)
-        stored = {path: name for name, path in mapping.path_names(mapping.tags_of(item)).items()}
-        files = await self._artifacts.of_version(item)
-        async for chunk in self._read(files, replace(file, path=stored.get(file.path, file.path)), offset):
+        place = self._places.get(model, version) or await self._place("open_file", model, version)
+        stored = replace(file, path=place.stored.get(file.path, file.path))
+        async for chunk in self._read(place.files, stored, offset):
             yield chunk
+
+    async def _place(self, operation: str, model: str, version: str) -> Place:
+        """Where the files of a version are now. Raises NotFound."""
+        item = await self._reads.version(operation, model, version)
+        renamed = mapping.path_names(mapping.tags_of(item))
+        return Place(await self._artifacts.of_version(item), {path: stored for stored, path in renamed.items()})
 
     async def _read(self, files: Files, entry: FileEntry, offset: int) -> AsyncIterator[bytes]:
         if not 0 <= offset <= entry.size:

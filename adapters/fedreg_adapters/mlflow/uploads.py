@@ -9,16 +9,12 @@ from __future__ import annotations
 import json
 import math
 import re
-import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from fedreg.domain.calls import Effect
 from fedreg.domain.capabilities import check_version_draft
 from fedreg.domain.errors import (
-    AlreadyExists,
-    Conflict,
     FedregError,
     IntegrityError,
     InvalidRequest,
@@ -33,9 +29,8 @@ from fedreg_adapters.mlflow.client import Client, Json
 from fedreg_adapters.mlflow.manifest import LIMITS
 from fedreg_adapters.mlflow.mapping import CODEC, KEY_TAG
 from fedreg_adapters.mlflow.paths import to_path
+from fedreg_adapters.mlflow.runs import Runs
 
-# mlflow.utils.validation: MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH, MAX_ENTITIES_PER_BATCH.
-_METRICS_AT_ONCE, _PARAMS_AT_ONCE = 800, 100
 _FOLDER = "model"
 
 
@@ -45,7 +40,8 @@ class Uploads:
 
     client: Client
     artifacts: Artifacts
-    experiment: str
+    runs: Runs
+    _models: set[str] = field(default_factory=set)  # those that were there when an upload began
 
     # -- begin -----------------------------------------------------------------------------------------
 
@@ -55,10 +51,11 @@ class Uploads:
         Raises NotFound for an unknown model, InvalidRequest for a draft that MLflow would refuse later.
         """
         check_draft(draft, self.client.registry)
-        await self.client.get("begin_upload", "registered-models/get", {"name": CODEC.encode(draft.model)})
-        experiment_id = await self._experiment_id()
-        run = await self._find_run(experiment_id, key) or await self._create_run(experiment_id, draft, key)
-        info = run["info"]
+        native = CODEC.encode(draft.model)
+        if native not in self._models:
+            await self.client.get("begin_upload", "registered-models/get", {"name": native})
+            self._models.add(native)
+        info = (await self.runs.get_or_create(draft, key))["info"]
         data = {
             "run_id": info["run_id"],
             "root": f"{info['artifact_uri'].rstrip('/')}/{_FOLDER}",
@@ -72,54 +69,9 @@ class Uploads:
         }
         return UploadState(key=key, model=draft.model, data=data)
 
-    async def _experiment_id(self) -> str:
-        found = await self._find_experiment()
-        if found is None:
-            try:
-                body = {"name": self.experiment}
-                return str((await self.client.write("begin_upload", "experiments/create", body))["experiment_id"])
-            except AlreadyExists:  # by somebody else, meanwhile
-                found = await self._find_experiment()
-        if found is None or found.get("lifecycle_stage") == "deleted":
-            raise Conflict(
-                f"experiment {self.experiment!r} is deleted",
-                registry=self.client.registry,
-                cure="restore it in MLflow, or set `experiment` to another name",
-            )
-        return str(found["experiment_id"])
-
-    async def _find_experiment(self) -> Json | None:
-        try:
-            query = {"experiment_name": self.experiment}
-            found: Json = (await self.client.get("begin_upload", "experiments/get-by-name", query))["experiment"]
-            return found
-        except NotFound:
-            return None
-
-    async def _find_run(self, experiment_id: str, key: str) -> Json | None:
-        """The oldest run of this key: one choice for everybody, whatever came through twice."""
-        runs = await self._runs_of(experiment_id, key)
-        return min(runs, key=lambda run: (int(run["info"].get("start_time") or 0), run["info"]["run_id"]), default=None)
-
-    async def _runs_of(self, experiment_id: str, key: str) -> list[Json]:
-        body = {
-            "experiment_ids": [experiment_id],
-            "filter": f"tags.`{KEY_TAG}` = '{mapping.key_tag_value(key)}'",
-            "max_results": 100,
-        }
-        answer = await self.client.write("begin_upload", "runs/search", body, effect=Effect.READ)
-        return list(answer.get("runs", []))
-
-    async def _create_run(self, experiment_id: str, draft: VersionDraft, key: str) -> Json:
-        tags = {KEY_TAG: mapping.key_tag_value(key), "fedreg.model": draft.model[:5000]}
-        body = {
-            "experiment_id": experiment_id,
-            "run_name": f"upload of {draft.model}"[:250],
-            "start_time": int(time.time() * 1000),
-            "tags": mapping.to_tag_list(tags),
-        }
-        run: Json = (await self.client.write("begin_upload", "runs/create", body))["run"]
-        return run
+    def forget(self) -> None:
+        """A model was deleted: the next upload looks again."""
+        self._models.clear()
 
     async def entry(self, state: UploadState, path: str) -> tuple[Files, FileEntry]:
         """An uploaded file, before any version has it. Raises NotFound."""
@@ -134,22 +86,29 @@ class Uploads:
 
     # -- finish ----------------------------------------------------------------------------------------
 
-    async def finish(self, state: UploadState) -> Json:
-        """Register what was uploaded. Raises NotFound for an unknown model, IntegrityError where a file is missing."""
+    async def finish(self, state: UploadState) -> tuple[Json, Json | None]:
+        """Register what was uploaded; the version, and its run as it was logged. None: the version was there before.
+
+        Raises NotFound for an unknown model, IntegrityError where a file is missing.
+        """
         existing = await self.settle(state.model, state.key)
         if existing is not None:
-            return existing
+            return existing, None
         data = state.data
         entries = await self.artifacts.at(data["root"]).entries()
         stored = {entry.path: entry.size for entry in entries}
         renamed = {path: to_path(path) for path in stored if to_path(path) != path}
         _check_arrived(data["files"], {renamed.get(path, path): size for path, size in stored.items()})
-        await self._log(data)
+        logged = await self.runs.log(data)
         tags = dict(data["tags"])
         if renamed:
             tags[mapping.PATHS_TAG] = json.dumps(renamed, sort_keys=True)
         body = {"source": data["root"], "run_id": data["run_id"], "description": data["description"]}
-        return await self.create(state.model, state.key, body, tags)
+        try:
+            return await self.create(state.model, state.key, body, tags), {"data": logged}
+        except NotFound:
+            self.forget()
+            raise
 
     async def create(self, model: str, key: str, body: Json, tags: Mapping[str, str]) -> Json:
         """One create; where its outcome is unknown the key is looked up once, where it came twice one is removed."""
@@ -198,20 +157,6 @@ class Uploads:
             )
         except NotFound:
             return
-
-    async def _log(self, data: Mapping[str, Any]) -> None:
-        """Metrics, parameters and git tags into the run, then end it. Safe to repeat: same values, same time."""
-        run_id, at = data["run_id"], data["started"]
-        metrics = [{"key": key, "value": value, "timestamp": at, "step": 0} for key, value in data["metrics"].items()]
-        params = [{"key": key, "value": value} for key, value in data["params"].items()]
-        batches = [{"metrics": part} for part in _parts(metrics, _METRICS_AT_ONCE)]
-        batches += [{"params": part} for part in _parts(params, _PARAMS_AT_ONCE)]
-        if data["run_tags"]:
-            batches.append({"tags": mapping.to_tag_list(data["run_tags"])})
-        for batch in batches:
-            await self.client.write("finish", "runs/log-batch", {"run_id": run_id, **batch}, effect=Effect.IDEMPOTENT)
-        end = {"run_id": run_id, "status": "FINISHED", "end_time": int(time.time() * 1000)}
-        await self.client.write("finish", "runs/update", end, effect=Effect.IDEMPOTENT)
 
     # -- without bytes ---------------------------------------------------------------------------------
 
@@ -269,18 +214,12 @@ class Uploads:
         for item in standing:
             await self.delete_version(item)
         await self.artifacts.at(state.data["root"]).delete()
-        await self._delete_run(run_id)
+        await self.runs.delete(run_id)
         for late in await self._versions_on(run_id):  # a create that arrived after all: its bytes are gone
             await self.delete_version(late)
 
     async def _versions_on(self, run_id: str) -> list[Json]:
         return await self._search(f"run_id = '{run_id}'")
-
-    async def _delete_run(self, run_id: str) -> None:
-        try:
-            await self.client.write("abort", "runs/delete", {"run_id": run_id}, effect=Effect.IDEMPOTENT)
-        except (NotFound, InvalidRequest, Conflict):  # gone, or deleted before
-            return
 
 
 def check_draft(draft: VersionDraft, registry: str) -> None:
@@ -328,7 +267,3 @@ def _owner(uri: str) -> str | None:
     """The run whose artifacts a URI points into, by MLflow's default layout."""
     found = re.search(r"^runs:/([0-9a-f]{32})|/([0-9a-f]{32})/artifacts(?:/|$)", uri)
     return (found.group(1) or found.group(2)) if found else None
-
-
-def _parts(items: list[Json], size: int) -> Iterable[list[Json]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

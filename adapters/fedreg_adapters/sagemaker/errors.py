@@ -41,6 +41,20 @@ _AUTH = {
 _MISSING = ("does not exist", "could not find", "cannot find", "not found")
 _PRESENT = ("already exists", "already existing")
 _AUTH_CURE = "check the credentials and the IAM permissions of this registry (`fedreg doctor`)"
+_AUTH_CURES = {
+    **dict.fromkeys(
+        ("AccessDenied", "AccessDeniedException"),
+        "let the IAM policy of this identity allow it; `fedreg doctor` shows what else is missing",
+    ),
+    **dict.fromkeys(
+        ("ExpiredToken", "ExpiredTokenException"),
+        "renew the credentials: `aws sso login` for a profile, else a new session_token with its access_key_id",
+    ),
+    **dict.fromkeys(
+        ("InvalidAccessKeyId", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"),
+        "correct access_key_id, secret_access_key and session_token of this registry, or its profile",
+    ),
+}
 
 
 def to_domain_error(error: Exception, registry: str, operation: str) -> FedregError:
@@ -82,7 +96,7 @@ def _classify(code: str, message: str, status: int) -> tuple[type[FedregError], 
     if code in _THROTTLED or status == 429:
         return RateLimited, refused, None
     if code in _AUTH or status in (401, 403):
-        return RegistryAuthError, refused, _AUTH_CURE
+        return RegistryAuthError, refused, _AUTH_CURES.get(code, _AUTH_CURE)
     if code in ("ResourceNotFound", "ResourceNotFoundException"):
         return NotFound, refused, None
     if code == "ResourceLimitExceeded":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -98,6 +98,8 @@ class ObjectStore:
             if error is counted.failure:
                 raise
             raise self._error(error, "put", key) from error
+        finally:
+            await counted.aclose()
         return StoredObject(key=key, size=counted.size, etag=done["e_tag"])
 
     def open_at(self, key: str, *, etag: str | None = None, size: int | None = None) -> OpenAt:
@@ -256,10 +258,15 @@ async def checked(source: FileSource) -> AsyncIterator[bytes]:
 
 
 class _Counted:
-    """Chunks on their way: counted, and the source's own failure told from the store's."""
+    """Chunks on their way: counted, and the source's own failure told from the store's.
+
+    Each chunk is asked for in a task of its own, and nobody closes the source of an upload that is given up.
+    """
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
+        self._reading: asyncio.Task[Any] | None = None
+        self._closed = False
         self.size = 0
         self.failure: Exception | None = None
 
@@ -267,13 +274,27 @@ class _Counted:
         return self
 
     async def __anext__(self) -> bytes:
+        if self._closed:
+            raise asyncio.CancelledError  # an end would make a whole object of what was sent
+        self._reading = asyncio.current_task()
         try:
             chunk = await self._chunks.__anext__()
         except Exception as error:
             self.failure = error
             raise
+        finally:
+            self._reading = None
         self.size += len(chunk)
         return chunk
+
+    async def aclose(self) -> None:
+        """Close the source; a read under way is cut off first."""
+        self._closed = True
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
+        if isinstance(self._chunks, AsyncGenerator):
+            await self._chunks.aclose()
 
 
 def _stored(meta: Any) -> StoredObject:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry
 
 from fedreg.api.auth import Authenticator
@@ -27,15 +28,21 @@ SEGMENT = "[^/]+"
 SEGMENTS = "(?:(?!/(?:versions|aliases|history)(?:/|$)).)+"
 
 
-def create_app(gateway: Gateway, settings: Settings, *, collector: CollectorRegistry | None = None) -> web.Application:
+def create_app(
+    gateway: Gateway,
+    settings: Settings,
+    *,
+    collector: CollectorRegistry | None = None,
+    around: Iterable[Middleware] = (),
+) -> web.Application:
     """The HTTP API over an open gateway, which outlives it.
 
-    `collector` gathers what /metrics shows: give the one of the gateway's CallMetrics to show both. The caller
-    checks the address it binds with `auth.check_binding`.
+    `collector` gathers what /metrics shows: give the one of the gateway's CallMetrics to show both. `around` goes
+    around the API's own middleware. The caller checks the address it binds with `auth.check_binding`.
     """
     metrics = HttpMetrics(collector if collector is not None else CollectorRegistry())
     max_body = settings.server.max_body
-    app = web.Application(middlewares=[make_middleware(metrics, max_body)], client_max_size=max_body)
+    app = web.Application(middlewares=[*around, make_middleware(metrics, max_body)], client_max_size=max_body)
     document = build_openapi(ROUTES)
     app[GATEWAY] = gateway
     app[STOPPING] = asyncio.Event()

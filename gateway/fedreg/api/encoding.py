@@ -12,11 +12,22 @@ import msgspec
 from aiohttp import web
 
 from fedreg.domain.errors import InvalidRequest
+from fedreg.registries.manifests import nearest
 
 T = TypeVar("T")
 JSON = "application/json"
 _JSON_HEADERS = {"Content-Type": JSON}
 _AT = re.compile(r" - at `\$\.?(.*)`$")
+_FIELD = re.compile(r"^Object (contains unknown|missing required) field '(.*)'$")
+_EXPECTED = re.compile(r"^Expected '([^']*)'(.*?)(?:, got '.*')?$")
+_TYPES = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "datetime": "a time with its zone, as in 2026-01-31T12:00:00Z",
+}
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -153,7 +164,28 @@ def _invalid(
     place = at.group(1) if at else ""
     what = (text[: at.start()] if at else text).replace("`", "'")
     shown = f" (it is {given[place]!r:.60})" if isinstance(given, dict) and place in given else ""
-    words = choices.get(place.partition("[")[0], known)
-    return InvalidRequest(
-        f"{where}{'.' if place else ''}{place}: {what}{shown}", cure=f"it takes: {', '.join(words) or 'nothing'}"
-    )
+    if shown and "'" in what and repr(given[place]) in what:
+        shown = ""
+    about = f"{where}{'.' if place else ''}{place}"
+    if (named := _FIELD.match(what)) is not None:
+        return _wrong_field(about, named[2], () if place else known, missing=named[1] == "missing required")
+    words = choices.get(place.partition("[")[0], ()) if place else known
+    return InvalidRequest(f"{about}: {what}{shown}", cure=_cure(what, words))
+
+
+def _wrong_field(about: str, name: str, known: tuple[str, ...], *, missing: bool) -> InvalidRequest:
+    """`known`: the fields of this place, where they are known."""
+    if missing:
+        return InvalidRequest(f"{about}: field {name!r} is missing", cure=f"add {name!r}")
+    cure = nearest(name, known) if known else "leave it out, or correct its name: /docs has the fields"
+    return InvalidRequest(f"{about}: field {name!r} is unknown", cure=cure)
+
+
+def _cure(what: str, words: tuple[str, ...]) -> str:
+    """What a place takes: one of `words`, else what msgspec has expected there."""
+    if words:
+        return f"it takes: {', '.join(words)}"
+    if (expected := _EXPECTED.match(what)) is None:
+        return "correct it: /docs has what it takes"
+    kinds = " or ".join(_TYPES.get(kind, kind) for kind in expected[1].split(" | "))
+    return f"give {kinds}{expected[2]}"

@@ -91,6 +91,7 @@ def _operation(route: Route, references: Mapping[Any, Any]) -> dict[str, Any]:
         "parameters": [*_path_parameters(route), *_query_parameters(route), *_header_parameters(route)],
         "responses": {
             **{str(status): _response(route, status, kind, references) for status, kind in route.answers.items()},
+            **({"304": {"description": HTTPStatus.NOT_MODIFIED.phrase}} if _is_conditional(route) else {}),
             "default": {"$ref": "#/components/responses/Problem"},
         },
     }
@@ -111,6 +112,11 @@ def _response(route: Route, status: int, kind: Any, references: Mapping[Any, Any
     if route.etag:
         response["headers"] = {"ETag": {"schema": {"type": "string"}}}
     return response
+
+
+def _is_conditional(route: Route) -> bool:
+    """Whether a GET may be answered by 304."""
+    return route.etag and route.method == "GET"
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
@@ -158,7 +164,7 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
     names = []
     if route.method in ("PUT", "PATCH", "DELETE"):
         names.append(("If-Match", "the ETag the change is meant for; 412 where it was lost"))
-    elif route.etag and route.method == "GET":
+    elif _is_conditional(route):
         names.append(("If-None-Match", "304 where this is still the ETag"))
     elif route.keyed:
         names.append(("Idempotency-Key", "the same key again gives what it has started; 409 with another request"))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from fedreg.cli.output import format_option, print_item
@@ -16,20 +20,53 @@ reason_option = click.option("--reason", metavar="T", help="Why; kept in the jou
 
 @click.command()
 @click.argument("ref")
+@click.option("--artifact", metavar="URI", help="Register a version of REF: its bytes are there, and stay there.")
 @click.option("--description", metavar="TEXT")
 @click.option("--tag", "pairs", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="Of the version; may be repeated.")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the version; may be repeated.")
+@click.option("--run", "run_id", metavar="ID", help="The run that the version came from.")
+@click.option("--version", metavar="ID", help="The version's id, where the registry takes one.")
 @reason_option
 @format_option
 @click.pass_context
 def create(
-    ctx: click.Context, ref: str, description: str | None, pairs: tuple[str, ...], reason: str | None, output: str
+    ctx: click.Context,
+    /,
+    ref: str,
+    artifact: str | None,
+    description: str | None,
+    pairs: tuple[str, ...],
+    reason: str | None,
+    output: str,
+    **of_version: Any,
 ) -> None:
-    """Create a model without versions; those are made by `fedreg copy`."""
+    """Create the model REF or, with --artifact, a version of it.
+
+    The bytes of a version have to be where its registry can read them; `fedreg copy` brings them to another one.
+    The version arrives with approval pending, where the registry has such a thing.
+    """
     parsed, tags = as_model(ref), dict(_pair(text) for text in pairs)
-    done = run_writing(
-        ctx, lambda client: client.create_model(parsed, description=description, tags=tags, reason=reason)
+    if artifact is None:
+        _refuse_given(ctx, of_version)
+        done = run_writing(
+            ctx, lambda client: client.create_model(parsed, description=description, tags=tags, reason=reason)
+        )
+        _print(done, f"created {parsed}", output)
+        return
+    fields = {
+        **of_version,
+        "metrics": dict(_metric(text) for text in of_version["metrics"]),
+        "params": dict(_pair(text, "--param") for text in of_version["params"]),
+    }
+    version = run_writing(
+        ctx,
+        lambda client: client.create_version(
+            parsed, artifact, description=description, tags=tags, reason=reason, **fields
+        ),
     )
-    _print(done, f"created {parsed}", output)
+    shown = {"done": f"created {version.ref}", "status": version.status.value, "approval": version.approval.value}
+    print_item(version, shown, output, name=str(version.ref))
 
 
 @click.command()
@@ -98,23 +135,46 @@ def alias(ctx: click.Context, ref: str, alias: str, deleting: bool, reason: str 
 
 @click.command()
 @click.argument("ref")
-@click.argument("decision", type=click.Choice(["pending", "approved", "rejected", "none"]))
+@click.argument("decision", type=click.Choice(["pending", "approved", "rejected", "none"]), metavar="DECISION")
 @click.option("--comment", metavar="TEXT", help="Kept with the decision at the registry.")
 @reason_option
 @format_option
 @click.pass_context
 def approval(ctx: click.Context, ref: str, decision: str, comment: str | None, reason: str | None, output: str) -> None:
-    """Record a decision on a version. In many companies `approved` starts deployments."""
+    """Record a decision on a version: pending, approved, rejected or none.
+
+    In many companies `approved` starts deployments.
+    """
     parsed = Ref.parse(ref)
     done = run_writing(ctx, lambda client: client.set_approval(parsed, decision, comment=comment, reason=reason))
     _print(done, f"{decision}: {parsed}", output)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _refuse_given(ctx: click.Context, options: Mapping[str, Any]) -> None:
+    """Raises InvalidRequest for the first of a version's options that is given without --artifact."""
+    for parameter in ctx.command.params:
+        if options.get(str(parameter.name)):
+            raise InvalidRequest(
+                f"{parameter.opts[0]} is a version's, and a model is created", cure="give --artifact URI as well"
+            )
+
+
+def _pair(text: str, what: str = "tag") -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not key or not equals:
-        raise InvalidRequest(f"tag {text!r} is no pair", cure="write it as KEY=VALUE")
+        raise InvalidRequest(f"{what} {text!r} is no pair", cure="write it as KEY=VALUE")
     return key, value
+
+
+def _metric(text: str) -> tuple[str, float]:
+    name, value = _pair(text, "--metric")
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidRequest(f"--metric {text!r} is no number", cure="write it as NAME=0.93")
+    return name, number
 
 
 def _print(operation: OperationView, text: str, output: str) -> None:

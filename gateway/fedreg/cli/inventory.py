@@ -1,4 +1,4 @@
-"""`fedreg inventory` and `fedreg show`."""
+"""`fedreg inventory`, `fedreg models` and `fedreg show`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from fedreg.cli.output import Column, format_option, human_size, note, print_ite
 from fedreg.cli.session import run_reading
 from fedreg.client.interface import Client
 from fedreg.domain.errors import InvalidRequest
-from fedreg.domain.records import InventoryQuery, InventoryRow
+from fedreg.domain.models import Model
+from fedreg.domain.records import InventoryQuery, InventoryRow, Sort
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import Facets, Inventory, ModelView, VersionView
 
@@ -39,6 +40,14 @@ COLUMNS = (
     Column("observed", lambda row: row.observed_at, wide=True),
 )
 MODEL_COLUMNS = (*COLUMNS[:3], Column("versions", lambda row: row.versions), *COLUMNS[3:])
+LIVE_COLUMNS = (
+    Column("model", lambda model: model.name),
+    Column("native name", lambda model: model.native_name, wide=True),
+    Column("aliases", lambda model: dict(model.aliases)),
+    Column("tags", lambda model: dict(model.tags)),
+    Column("created", lambda model: model.created_at),
+    Column("description", lambda model: model.description, wide=True),
+)
 
 
 @click.command()
@@ -51,7 +60,15 @@ MODEL_COLUMNS = (*COLUMNS[:3], Column("versions", lambda row: row.versions), *CO
 @click.option("--approval", metavar="D", help="Only versions with this decision.")
 @click.option("--digest", metavar="D", help="Only versions with these bytes: sha256:…")
 @click.option("--search", metavar="TEXT", help="Only models that mention a text.")
-@click.option("--facets", is_flag=True, help="Count the versions by registry, stage and approval instead.")
+@click.option(
+    "--sort",
+    type=click.Choice([sort.value for sort in reversed(Sort)]),
+    default=Sort.NAME.value,
+    show_default=True,
+    metavar="ORDER",
+    help="name, stage_since, approved_at or observed_at; -stage_since has the latest first.",
+)
+@click.option("--facets", is_flag=True, help="Count the versions that match by registry, stage and approval instead.")
 @click.option("--refresh", is_flag=True, help="Scan the registries first.")
 @click.option("--max-age", metavar="D", help="Scan those last scanned longer ago: 90s, 15m, 2h, 1d.")
 @format_option
@@ -74,9 +91,10 @@ def inventory(
     """
     query = InventoryQuery(tag=_parse_tag(tag), limit=PAGE, **filters)
     if facets:
-        if query != InventoryQuery(registries=query.registries, limit=PAGE):
-            raise InvalidRequest("--facets counts all versions of registries", cure="give it with --registry only")
-        _print_facets(run_reading(ctx, lambda client: client.facets(query.registries)), output)
+        if query.sort != Sort.NAME:
+            raise InvalidRequest("--facets counts, and has no order", cure="leave --sort out")
+        del filters["sort"]
+        _print_facets(run_reading(ctx, lambda client: client.facets(tag=query.tag, **filters)), output)
         return 0
     age = parse_age(max_age) if max_age else None
     page = run_reading(ctx, lambda client: _all_pages(client, query, versions, refresh, age))
@@ -86,6 +104,20 @@ def inventory(
         if missing["error"].get("cure"):
             note(f"  cure: {missing['error']['cure']}")
     return PARTIAL if page.partial else 0
+
+
+@click.command()
+@click.argument("registry")
+@click.option("--name", metavar="TEXT", help="Only models whose name has this in it.")
+@format_option
+@click.pass_context
+def models(ctx: click.Context, registry: str, name: str | None, output: str) -> None:
+    """A registry's models, read live; `fedreg inventory` answers from the index, and for all registries."""
+
+    async def read(client: Client) -> list[Model]:
+        return [model async for model in client.models(registry, name=name)]
+
+    print_rows(run_reading(ctx, read), LIVE_COLUMNS, output, name=lambda model: str(model.ref))
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fedreg.cli.openlineage import to_openlineage
 from fedreg.cli.output import note, print_json
 from fedreg.cli.session import run_reading
 from fedreg.domain.lineage import Edge, Node
@@ -11,18 +12,22 @@ from fedreg.domain.refs import Ref
 from fedreg.domain.reports import LineageGraph
 
 PARTIAL = 4
+FORMATS = ("tree", "json", "mermaid", "dot", "openlineage")
 
 
 @click.command()
 @click.argument("ref")
 @click.option("--up", is_flag=True, help="Only what led to it.")
 @click.option("--down", is_flag=True, help="Only what came of it.")
-@click.option("--depth", default=10, show_default=True, type=click.IntRange(1, 50))
-@click.option("-o", "output", type=click.Choice(["tree", "json", "mermaid", "dot"]), default="tree", show_default=True)
+@click.option("--depth", default=10, show_default=True, type=click.IntRange(1, 100))
+@click.option("-o", "--output", "output", type=click.Choice(FORMATS), default="tree", show_default=True)
 @click.option("--json", "output", flag_value="json", help="The same as -o json.")
 @click.pass_context
 def lineage(ctx: click.Context, ref: str, up: bool, down: bool, depth: int, output: str) -> int:
-    """What led to a version and what came of it, across registries."""
+    """What led to a version and what came of it, across registries.
+
+    `-o openlineage` prints OpenLineage events, one a line: a job for each step, without runs.
+    """
     parsed = Ref.parse(ref)
     both = up == down
     graph = run_reading(
@@ -31,11 +36,12 @@ def lineage(ctx: click.Context, ref: str, up: bool, down: bool, depth: int, outp
     if output == "json":
         print_json(graph)
     else:
-        click.echo({"tree": _tree, "mermaid": _mermaid, "dot": _dot}[output](graph))
+        click.echo({"tree": _tree, "mermaid": _mermaid, "dot": _dot, "openlineage": to_openlineage}[output](graph))
     if graph.truncated:
         note(f"cut after {len(graph.nodes)} nodes")
     for missing in graph.partial:
-        note(f"partial: {missing['registry']} could not be asked")
+        registry = missing.get("registry")
+        note(f"partial: {registry} could not be asked" if registry else "partial: some of it is not yours to see")
     return PARTIAL if graph.partial else 0
 
 

@@ -280,6 +280,8 @@ def _print_report(report: MigrationReport, rows: list[MigratedVersion], output: 
         "complete": report.complete,
     }
     print_item(report, fields, output, name=report.operation)
+    if not report.source_versions and output != "json":
+        note(f"nothing to move: no version of {report.source} is what was asked for")
     if rows and output != "json":
         click.echo()
         print_rows(rows[:SHOWN], REPORT_COLUMNS, output, name=lambda row: str(row.source), title="not moved")

@@ -20,7 +20,7 @@ from fedreg.client import interface
 from fedreg.client.interface import Progress
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import Model, Version
-from fedreg.domain.records import IntentKind, IntentState, InventoryQuery, JournalEntry
+from fedreg.domain.records import IntentKind, IntentState, InventoryQuery, JournalEntry, Sort
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import (
     CapabilityView,
@@ -102,9 +102,31 @@ class Client:
         """One page of the inventory, from the index."""
         return self._run(self._client.inventory(query, versions=versions, refresh=refresh, max_age=max_age))
 
-    def facets(self, registries: Collection[str] = ()) -> Facets:
-        """How many versions the index has, by registry, stage and approval."""
-        return self._run(self._client.facets(registries))
+    def facets(
+        self,
+        registries: Collection[str] = (),
+        *,
+        model: str | None = None,
+        stage: str | None = None,
+        alias: str | None = None,
+        approval: str | None = None,
+        tag: tuple[str, str] | None = None,
+        digest: str | None = None,
+        search: str | None = None,
+    ) -> Facets:
+        """How many versions the index has that match all filters, by registry, stage and approval."""
+        return self._run(
+            self._client.facets(
+                registries,
+                model=model,
+                stage=stage,
+                alias=alias,
+                approval=approval,
+                tag=tag,
+                digest=digest,
+                search=search,
+            )
+        )
 
     def models(self, registry: str, *, name: str | None = None) -> Iterator[Model]:
         """A registry's models, live."""
@@ -121,6 +143,7 @@ class Client:
         tag: tuple[str, str] | None = None,
         digest: str | None = None,
         search: str | None = None,
+        sort: str = Sort.NAME,
         refresh: bool = False,
     ) -> Iterator[Version]:
         """Versions that match all filters, found in the index and each read live."""
@@ -134,6 +157,7 @@ class Client:
                 tag=tag,
                 digest=digest,
                 search=search,
+                sort=sort,
                 refresh=refresh,
             )
         )
@@ -262,6 +286,34 @@ class Client:
         """Create a model without versions."""
         return self._run(self._client.create_model(ref, description=description, tags=tags, reason=reason))
 
+    def create_version(
+        self,
+        ref: Ref | str,
+        artifact_uri: str,
+        *,
+        version: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, str] | None = None,
+        run_id: str | None = None,
+        reason: str | None = None,
+    ) -> Version:
+        """Register a version whose bytes are in place."""
+        return self._run(
+            self._client.create_version(
+                ref,
+                artifact_uri,
+                version=version,
+                description=description,
+                tags=tags,
+                metrics=metrics,
+                params=params,
+                run_id=run_id,
+                reason=reason,
+            )
+        )
+
     def delete(self, ref: Ref | str, *, reason: str | None = None) -> OperationView:
         """Delete a version where the reference has a selector, else the model."""
         return self._run(self._client.delete(ref, reason=reason))
@@ -303,6 +355,10 @@ class Client:
     def promotion(self, promotion_id: str) -> OperationView:
         """One promotion."""
         return self._run(self._client.promotion(promotion_id))
+
+    def cancel_promotion(self, promotion_id: str) -> OperationView:
+        """Stop a promotion."""
+        return self._run(self._client.cancel_promotion(promotion_id))
 
     def cancel(self, operation_id: str) -> OperationView:
         """Stop an operation."""

@@ -20,7 +20,7 @@ from typing import Any
 from fedreg.domain.errors import FedregError, InvalidRequest, NotFound
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import Model, Version
-from fedreg.domain.records import IntentKind, IntentState, InventoryQuery, InventoryRow, JournalEntry
+from fedreg.domain.records import IntentKind, IntentState, InventoryQuery, InventoryRow, JournalEntry, Sort
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import (
     DELETIONS_WITHHELD,
@@ -102,12 +102,26 @@ class Client(ABC):
 
         A registry never scanned is scanned first; with `refresh` all asked for are, with `max_age` those last
         scanned longer ago. A registry that is down never fails the answer: `partial` names it. Raises NotFound for
-        an unknown registry, InvalidRequest for a bad cursor.
+        an unknown registry, InvalidRequest for an unknown order and for a bad cursor.
         """
 
     @abstractmethod
-    async def facets(self, registries: Collection[str] = ()) -> Facets:
-        """How many versions the index has, by registry, stage and approval."""
+    async def facets(
+        self,
+        registries: Collection[str] = (),
+        *,
+        model: str | None = None,
+        stage: str | None = None,
+        alias: str | None = None,
+        approval: str | None = None,
+        tag: tuple[str, str] | None = None,
+        digest: str | None = None,
+        search: str | None = None,
+    ) -> Facets:
+        """How many versions the index has that match all filters, by registry, stage and approval.
+
+        Raises NotFound for an unknown registry.
+        """
 
     @abstractmethod
     def models(self, registry: str, *, name: str | None = None) -> AsyncIterator[Model]:
@@ -124,9 +138,10 @@ class Client(ABC):
         tag: tuple[str, str] | None = None,
         digest: str | None = None,
         search: str | None = None,
+        sort: str = Sort.NAME,
         refresh: bool = False,
     ) -> AsyncIterator[Version]:
-        """Versions that match all filters (`model` is a glob), by registry and model; each is read live.
+        """Versions that match all filters (`model` is a glob), in the order of `sort`; each is read live.
 
         They are found in the index, `refresh` scans first. One that is gone by now is left out; a registry that
         can't be scanned raises its error, for the answer would not be whole.
@@ -141,6 +156,7 @@ class Client(ABC):
             tag=tag,
             digest=digest,
             search=search,
+            sort=sort,
             limit=PAGE,
         )
         async for row in self._rows(query, refresh):
@@ -313,6 +329,27 @@ class Client(ABC):
         """Create a model without versions. Raises AlreadyExists, Unsupported for a field that can't be held."""
 
     @abstractmethod
+    async def create_version(
+        self,
+        ref: Ref | str,
+        artifact_uri: str,
+        *,
+        version: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, str] | None = None,
+        run_id: str | None = None,
+        reason: str | None = None,
+    ) -> Version:
+        """Register a version of a model whose bytes are where its registry can read them; none are moved.
+
+        It arrives with approval pending, where the registry has such a thing. `version` asks for an id, where the
+        registry takes one; `run_id` names what it came from. Raises NotFound for an unknown model, Unsupported where
+        the registry registers no bytes in place or can't hold a field, InvalidRequest for a place it can't read.
+        """
+
+    @abstractmethod
     async def delete(self, ref: Ref | str, *, reason: str | None = None) -> OperationView:
         """Delete a version where the reference has a selector, else the model. Raises NotFound."""
 
@@ -353,6 +390,10 @@ class Client(ABC):
     @abstractmethod
     async def promotion(self, promotion_id: str) -> OperationView:
         """One promotion. Raises NotFound, also for an operation of another kind."""
+
+    @abstractmethod
+    async def cancel_promotion(self, promotion_id: str) -> OperationView:
+        """Stop a promotion. Raises NotFound, also for an operation of another kind, Conflict for one that has ended."""
 
     @abstractmethod
     async def cancel(self, operation_id: str) -> OperationView:

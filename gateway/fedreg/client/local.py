@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
 import socket
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +21,16 @@ from fedreg.client.directory import write_directory
 from fedreg.client.interface import PAGE, Client, Progress, as_model, as_ref
 from fedreg.domain.errors import NotFound
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
-from fedreg.domain.models import FileEntry, Model, ModelDraft, ModelQuery, PageRequest, Version
+from fedreg.domain.models import (
+    FileEntry,
+    Model,
+    ModelDraft,
+    ModelQuery,
+    PageRequest,
+    Provenance,
+    Version,
+    VersionDraft,
+)
 from fedreg.domain.records import Actor, Intent, IntentKind, IntentState, InventoryQuery, JournalEntry
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import (
@@ -72,7 +82,7 @@ class LocalClient(Client):
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        self.actor = Actor(subject=f"local:{getpass.getuser()}@{socket.gethostname()}", authenticated=False)
+        self.actor = Actor(subject=f"local:{_get_user_name()}@{socket.gethostname()}", authenticated=False)
 
     # -- what there is -------------------------------------------------------------------------------------
 
@@ -99,8 +109,29 @@ class LocalClient(Client):
     ) -> Inventory:
         return await catalog.list_inventory(self.gateway, query, versions=versions, refresh=refresh, max_age=max_age)
 
-    async def facets(self, registries: Collection[str] = ()) -> Facets:
-        return await catalog.list_facets(self.gateway, registries)
+    async def facets(
+        self,
+        registries: Collection[str] = (),
+        *,
+        model: str | None = None,
+        stage: str | None = None,
+        alias: str | None = None,
+        approval: str | None = None,
+        tag: tuple[str, str] | None = None,
+        digest: str | None = None,
+        search: str | None = None,
+    ) -> Facets:
+        query = InventoryQuery(
+            registries=tuple(registries),
+            model=model,
+            stage=stage,
+            alias=alias,
+            approval=approval,
+            tag=tag,
+            digest=digest,
+            search=search,
+        )
+        return await catalog.list_facets(self.gateway, query)
 
     async def models(self, registry: str, *, name: str | None = None) -> AsyncIterator[Model]:
         adapter = await self.gateway.registries.get(registry)
@@ -218,7 +249,11 @@ class LocalClient(Client):
         return msgspec.convert((await self._wait(intent.id, progress)).result, MigrationReport)
 
     async def migration_rows(self, operation_id: str) -> AsyncIterator[MigratedVersion]:
-        await intents.get_intent(self.gateway, operation_id)
+        intent = await intents.get_intent(self.gateway, operation_id)
+        if intent.kind is not IntentKind.MIGRATION:
+            raise NotFound(
+                f"migration {operation_id!r} does not exist", cure="`fedreg operations list` shows what there is"
+            )
         after = 0
         while page := await list_outcomes(self.gateway, operation_id, after, PAGE):
             for row in page:
@@ -274,6 +309,33 @@ class LocalClient(Client):
         draft = ModelDraft(name=parsed.model, description=description, tags=tags or {})
         return await self._view(await edits.create_model(self.gateway, parsed, draft, actor=self.actor, reason=reason))
 
+    async def create_version(
+        self,
+        ref: Ref | str,
+        artifact_uri: str,
+        *,
+        version: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, str] | None = None,
+        run_id: str | None = None,
+        reason: str | None = None,
+    ) -> Version:
+        parsed = as_model(ref)
+        draft = VersionDraft(
+            model=parsed.model,
+            version=version,
+            description=description,
+            tags=tags or {},
+            metrics=metrics or {},
+            params=params or {},
+            provenance=Provenance(run_id=run_id),
+            source_uri=artifact_uri,
+        )
+        made = await edits.create_version(self.gateway, parsed, draft, actor=self.actor, reason=reason)
+        return await catalog.get_version(self.gateway, edits.made_version(made))
+
     async def delete(self, ref: Ref | str, *, reason: str | None = None) -> OperationView:
         parsed = as_ref(ref)
         deleting = edits.delete_model if parsed.selector is None else edits.delete_version
@@ -322,6 +384,9 @@ class LocalClient(Client):
             )
         return view
 
+    async def cancel_promotion(self, promotion_id: str) -> OperationView:
+        return await self.cancel((await self.promotion(promotion_id)).id)
+
     async def cancel(self, operation_id: str) -> OperationView:
         return await operations.cancel_operation(self.gateway, operation_id)
 
@@ -352,3 +417,11 @@ async def open_local(
     settings = config if isinstance(config, Settings) else load_settings(find_config(config))
     async with open_gateway(settings, read_only=read_only) as gateway:
         yield LocalClient(gateway)
+
+
+def _get_user_name() -> str:
+    """The user's name; the number where it has none, as in a container that runs as an arbitrary user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # Python 3.13 raises the second
+        return str(os.getuid())

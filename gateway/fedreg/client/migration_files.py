@@ -226,7 +226,7 @@ def _csv_writer(file: IO[str]) -> Callable[[MigratedVersion], object]:
 
 def _read(path: Path, what: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark before it
     except OSError as error:
         raise InvalidRequest(f"{what}: '{path}' can't be read: {error.strerror}", cure="check the path") from None
     except UnicodeDecodeError:

@@ -105,8 +105,29 @@ class RemoteClient(Client):
             return await self._http.get("/v1/versions", Inventory, query=given)
         return await self._http.get("/v1/models", Inventory, query=given)
 
-    async def facets(self, registries: Collection[str] = ()) -> Facets:
-        return await self._http.get("/v1/facets", Facets, query={"registry": tuple(registries)})
+    async def facets(
+        self,
+        registries: Collection[str] = (),
+        *,
+        model: str | None = None,
+        stage: str | None = None,
+        alias: str | None = None,
+        approval: str | None = None,
+        tag: tuple[str, str] | None = None,
+        digest: str | None = None,
+        search: str | None = None,
+    ) -> Facets:
+        given = {
+            "registry": tuple(registries),
+            "model": model,
+            "stage": stage,
+            "alias": alias,
+            "approval": approval,
+            "tag": None if tag is None else "=".join(tag),
+            "digest": digest,
+            "search": search,
+        }
+        return await self._http.get("/v1/facets", Facets, query=given)
 
     async def models(self, registry: str, *, name: str | None = None) -> AsyncIterator[Model]:
         path = fill(f"{REGISTRY}/models", {"registry": registry})
@@ -296,6 +317,31 @@ class RemoteClient(Client):
         _, headers = await self._http.post(fill(f"{REGISTRY}/models", {"registry": parsed.registry}), Model, body)
         return await self._made(headers)
 
+    async def create_version(
+        self,
+        ref: Ref | str,
+        artifact_uri: str,
+        *,
+        version: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, str] | None = None,
+        run_id: str | None = None,
+        reason: str | None = None,
+    ) -> Version:
+        body = {
+            "artifact_uri": artifact_uri,
+            "version": version,
+            "description": description,
+            "tags": tags or {},
+            "metrics": metrics or {},
+            "params": params or {},
+            "run_id": run_id,
+            "reason": reason,
+        }
+        return (await self._http.post(fill(f"{MODEL}/versions", _model(as_model(ref))), Version, body))[0]
+
     async def delete(self, ref: Ref | str, *, reason: str | None = None) -> OperationView:
         parsed, query = as_ref(ref), {"reason": reason}
         if parsed.selector is None:
@@ -351,6 +397,9 @@ class RemoteClient(Client):
 
     async def promotion(self, promotion_id: str) -> OperationView:
         return await self._http.get(fill("/v1/promotions/{id}", {"id": promotion_id}), OperationView)
+
+    async def cancel_promotion(self, promotion_id: str) -> OperationView:
+        return await self._http.post_once(fill("/v1/promotions/{id}/cancel", {"id": promotion_id}), OperationView)
 
     async def cancel(self, operation_id: str) -> OperationView:
         return await self._http.post_once(fill(f"{OPERATION}/cancel", {"id": operation_id}), OperationView)

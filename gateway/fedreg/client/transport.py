@@ -256,7 +256,7 @@ def check_url(url: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise InvalidRequest("address of the gateway has credentials in it", cure="give a token: FEDREG_TOKEN")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise InvalidRequest(f"address of the gateway {url!r} is none", cure=cure)
+        raise InvalidRequest(f"address of the gateway {url!r} is no http address", cure=cure)
     return url.rstrip("/")
 
 

@@ -220,7 +220,7 @@ def _require_held(given: Mapping[str, object], held: frozenset[str], operation: 
 
 def check_model_draft(draft: ModelDraft, limits: Limits, *, registry: str) -> None:
     """InvalidRequest for the first field of a model draft past a limit."""
-    check_length("name", draft.name, limits.model_name, registry)
+    check_length(f"name {draft.name[:40]!r}", draft.name, limits.model_name, registry)
     check_length("description", draft.description or "", limits.description, registry)
     check_tags(draft.tags, limits, registry=registry, of_version=False)
 

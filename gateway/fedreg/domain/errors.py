@@ -57,7 +57,10 @@ class FedregError(Exception):
         self.details = dict(details or {})
 
     def __str__(self) -> str:
-        return self.message if self.cure is None else f"{self.message} ({self.cure})"
+        """The message with the registry it is about, and the cure."""
+        named = self.registry is None or repr(self.registry) in self.message
+        text = self.message if named else f"registry {self.registry!r}: {self.message}"
+        return text if self.cure is None else f"{text} ({self.cure})"
 
     def to_dict(self) -> dict[str, Any]:
         """The fields every surface prints, as JSON values; absent ones left out."""

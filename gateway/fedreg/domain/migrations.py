@@ -42,7 +42,8 @@ ARRIVED = frozenset({RowState.MOVED, RowState.LOSSY, RowState.ALREADY_THERE})
 class MigrationOptions:
     """Which versions, under which names, and how.
 
-    - `models`: globs of source names, any of which matches; `stage`: versions that have it; `last`: newest of a model.
+    - `models`: globs of source names, any of which matches; `stage`: versions that have it; `last`: so many of each
+      model, the newest of those that `stage` leaves.
     - `names`: source name (or glob) -> target name, or a template with `{model}`; other models keep their name.
     - `carry`: what goes along beside the copy itself. `preserve_versions`: the same version numbers, or a failure.
     - `allow_lossy`: fields that may be dropped, `*` for all. `jobs`: models at once.
@@ -66,8 +67,9 @@ class PlannedVersion:
 
     These are obeyed: `source`, `target` (a model), `version` (the number asked for), `stage`, `aliases`, `approval` and
     `approval_comment` (what the target shall have; None and () leave it as it arrives), `skip`. With an `identity` the
-    source must still be that version. The rest informs: `already_at` is the target's version where the copy is there,
-    `problem` says why the version can't be moved.
+    source must still be that version. `other_stages` are more that the source shows: a version arrives with one, so
+    they are losses. The rest informs: `already_at` is the target's version where the copy is there, `problem` says why
+    the version can't be moved.
     """
 
     source: str
@@ -75,6 +77,7 @@ class PlannedVersion:
     identity: str | None = None
     version: str | None = None
     stage: str | None = None
+    other_stages: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     approval: str | None = None
     approval_comment: str | None = None

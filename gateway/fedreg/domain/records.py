@@ -162,9 +162,37 @@ class ScanState:
     error: Mapping[str, Any] | None = None
 
 
+class Sort(StrEnum):
+    """The order of an inventory: by registry, model and version, or by a time; `-` turns it round.
+
+    Rows without the time come last either way; rows of the same time are in the order of their names.
+    """
+
+    NAME = "name"
+    NAME_DOWN = "-name"
+    STAGE_SINCE = "stage_since"
+    STAGE_SINCE_DOWN = "-stage_since"
+    APPROVED_AT = "approved_at"
+    APPROVED_AT_DOWN = "-approved_at"
+    OBSERVED_AT = "observed_at"
+    OBSERVED_AT_DOWN = "-observed_at"
+
+    @property
+    def field(self) -> str:
+        """What is sorted by."""
+        return self.value.removeprefix("-")
+
+    @property
+    def descending(self) -> bool:
+        return self.value.startswith("-")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryQuery:
-    """Filters of the inventory; all given ones must hold. `model` is a glob. `limit` rows after `cursor`."""
+    """Filters of the inventory; all given ones must hold. `model` is a glob. `limit` rows after `cursor`.
+
+    `sort` is a word of `Sort`.
+    """
 
     registries: tuple[str, ...] = ()
     model: str | None = None
@@ -174,6 +202,7 @@ class InventoryQuery:
     tag: tuple[str, str] | None = None
     digest: str | None = None
     search: str | None = None
+    sort: str = Sort.NAME
     limit: int = 100
     cursor: str | None = None
 

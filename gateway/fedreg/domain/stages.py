@@ -51,7 +51,7 @@ def parse_approval(text: str) -> Approval:
         return Approval(text)
     except ValueError:
         known = ", ".join(Approval)
-        raise InvalidRequest(f"decision {text!r} is none", cure=f"use one of: {known}") from None
+        raise InvalidRequest(f"decision {text!r} is not known", cure=f"use one of: {known}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -80,11 +80,11 @@ async def list_inventory(
     return Inventory(items=tuple(rows), next_cursor=cursor, partial=_partial(reports))
 
 
-async def list_facets(gateway: Gateway, registries: Collection[str] = ()) -> Facets:
-    """Counts of the index by registry, stage and approval; of all registries where none is named. Raises NotFound."""
-    for name in registries:
+async def list_facets(gateway: Gateway, query: InventoryQuery) -> Facets:
+    """Counts of the versions in the index that match, by registry, stage and approval. Raises NotFound."""
+    for name in query.registries:
         gateway.registries.manifest(name)
-    return await gateway.store.read(lambda conn: index.facets(conn, registries))
+    return await gateway.store.read(lambda conn: index.count_matches(conn, query))
 
 
 async def show_model(gateway: Gateway, ref: Ref) -> ModelView:

@@ -21,7 +21,7 @@ from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import ENDED, Actor, Change, Effect, EffectState, Intent, IntentKind, IntentState, RequestKey
 from fedreg.engine.port import Context
 from fedreg.services import intents as promises
-from fedreg.services.effects import action_of, journal_values, read_field, write_field
+from fedreg.services.effects import CREATED, action_of, journal_values, read_field, register_version, write_field
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.store import effects, index, intents, journal
@@ -89,13 +89,13 @@ async def _apply_all(gateway: Gateway, intent_id: str) -> Any:
     intent, planned = await gateway.store.write(lambda tx: _begin(tx, intent_id, gateway.now()))
     if intent is None or intent.state in ENDED:
         return None if intent is None else intent.result
-    result = {"effects": [_show(effect) for effect in planned]}
+    done = [_show(effect) for effect in planned if effect.state is EffectState.DONE]
     left = [effect for effect in planned if effect.state is not EffectState.DONE]
     for effect in left:
-        await _apply(gateway, intent_id, effect, result if effect is left[-1] else None)
+        await _apply(gateway, intent_id, effect, done, last=effect is left[-1])
     if not left:
-        await gateway.store.write(lambda tx: _settle(tx, intent_id, result, gateway.now()))
-    return result
+        await gateway.store.write(lambda tx: _settle(tx, intent_id, {"effects": done}, gateway.now()))
+    return {"effects": done}
 
 
 def _begin(tx: Connection, intent_id: str, now: datetime) -> tuple[Intent | None, list[Effect]]:
@@ -109,22 +109,36 @@ def _begin(tx: Connection, intent_id: str, now: datetime) -> tuple[Intent | None
     return intent, [effects.plan(tx, replace(one, intent_id=intent_id)) for one in given]
 
 
-async def _apply(gateway: Gateway, intent_id: str, effect: Effect, result: Any) -> None:
-    """One effect: stored before the write, journalled after it. At least once, so it compares first."""
+async def _apply(gateway: Gateway, intent_id: str, effect: Effect, done: list[dict[str, Any]], *, last: bool) -> None:
+    """One effect: stored before the write, journalled after it. At least once, so it compares first.
+
+    It is shown in `done` then, which is the intent's result with the `last` one.
+    """
     adapter = await gateway.registries.get(effect.registry)
     async with gateway.locks.hold(effect.registry, effect.model):
-        live = await read_field(gateway, adapter, effect)
-        if not _same(live, effect.after):
-            if not _same(live, effect.before):
-                await _supersede(gateway, effect)
-                raise PreconditionFailed(
-                    f"{effect.field} of {effect.model!r} is {live!r} by now, not {effect.before!r}",
-                    registry=effect.registry,
-                    cure="look at it again and repeat the command",
-                )
-            await write_field(gateway, adapter, effect)
-        touched = await _touched(gateway, adapter, effect)
-    await _record(gateway, intent_id, effect, touched, result)
+        if effect.field == CREATED:
+            made = await register_version(adapter, effect)
+            effect, touched = replace(effect, version=made.version, identity=made.identity), [made]
+        else:
+            await _bring(gateway, adapter, effect)
+            touched = await _touched(gateway, adapter, effect)
+    done.append(_show(effect))
+    await _record(gateway, intent_id, effect, touched, {"effects": done} if last else None)
+
+
+async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -> None:
+    """Bring a field to what it shall be. Raises PreconditionFailed where somebody else came first."""
+    live = await read_field(gateway, adapter, effect)
+    if _same(live, effect.after):
+        return
+    if not _same(live, effect.before):
+        await _supersede(gateway, effect)
+        raise PreconditionFailed(
+            f"{effect.field} of {effect.model!r} is {live!r} by now, not {effect.before!r}",
+            registry=effect.registry,
+            cure="look at it again and repeat the command",
+        )
+    await write_field(gateway, adapter, effect)
 
 
 def _show(effect: Effect) -> dict[str, Any]:
@@ -173,6 +187,8 @@ async def _record(gateway: Gateway, intent_id: str, effect: Effect, touched: Seq
         stored = {e.sequence: e for e in effects.list_effects(tx, intent_id)}[effect.sequence]
         if stored.state is not EffectState.DONE:
             effects.set_state(tx, intent_id, effect.sequence, EffectState.DONE, now=now)
+            if effect.field == CREATED:
+                effects.set_target(tx, effect)
             journal.append(tx, _change(intent, effect), now)
             _record_in_index(tx, effect, touched, now)
         if result is not None:

@@ -6,7 +6,7 @@ files that are in place are not sent again, and `finish` finds the version it ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -27,6 +27,7 @@ from fedreg.services.gateway import Gateway
 from fedreg.store import intents
 
 POLL_LIMIT = 600
+Announce = Callable[[str], Awaitable[None]]
 
 
 async def copy_version(
@@ -71,19 +72,40 @@ async def start_copy(
 
 
 async def start_planned(
-    gateway: Gateway, plan: CopyPlan, *, actor: Actor, reason: str | None, key: RequestKey | None = None
+    gateway: Gateway,
+    plan: CopyPlan,
+    *,
+    actor: Actor,
+    reason: str | None,
+    key: RequestKey | None = None,
+    announce: Announce | None = None,
 ) -> Intent:
-    """Start what was planned, or attach to the same copy under way; see `start_copy`."""
+    """Start what was planned, or attach to the same copy under way; see `start_copy`.
+
+    `announce` gets the operation's id before anything of it is started.
+    """
     latest = await _latest_attempt(gateway, plan.key)
     if plan.already_at is not None and latest is not None and latest.state is IntentState.SUCCEEDED:
         return replace(latest, result={**(latest.result or {}), "moved": False})
-    if latest is not None and latest.state not in ENDED:
-        return await promises.submit(gateway, latest, key)
-    if latest is not None and latest.state is IntentState.FAILED and (latest.error or {}).get("retryable"):
-        return await _resume(gateway, latest)
+    resumed = latest if latest is not None and _goes_on(latest) else None
+    intent = resumed or _next_attempt(gateway, plan, latest, actor, reason)
+    if announce is not None:
+        await announce(intent.id)
+    if intent.state is IntentState.FAILED:
+        return await _resume(gateway, intent)
+    return await promises.submit(gateway, intent, key)
+
+
+def _goes_on(latest: Intent) -> bool:
+    """Whether an attempt is under way, or ended for a passing reason."""
+    failed = latest.state is IntentState.FAILED
+    return latest.state not in ENDED or (failed and bool((latest.error or {}).get("retryable")))
+
+
+def _next_attempt(gateway: Gateway, plan: CopyPlan, latest: Intent | None, actor: Actor, reason: str | None) -> Intent:
     attempt = int(latest.id.rpartition("-")[2]) + 1 if latest else 1
     now = gateway.now()
-    intent = Intent(
+    return Intent(
         id=f"copy-{plan.key}-{attempt}",
         kind=IntentKind.COPY,
         state=IntentState.PENDING,
@@ -93,7 +115,6 @@ async def start_planned(
         created_at=now,
         updated_at=now,
     )
-    return await promises.submit(gateway, intent, key)
 
 
 async def run_copy(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> Any:

@@ -29,10 +29,12 @@ async def plan_copy(
     allow_lossy: Iterable[str] | None = None,
     packaging: str | None = None,
     version: str | None = None,
+    model_exists: bool = False,
 ) -> CopyPlan:
     """Pin the source, look for a copy that is already there, count files, and name every loss.
 
-    `version` asks for a number, where the target takes one from its caller.
+    `version` asks for a number, where the target takes one from its caller. `model_exists`: the caller knows that the
+    target model is there.
 
     Raises NotFound, InvalidRequest, Unsupported, LossNotAccepted. Writes nothing.
     """
@@ -51,8 +53,10 @@ async def plan_copy(
         adapter.capabilities.require(operation, registry=adapter.registry)
     files = {entry.path: entry.size for entry in await list_payload(source_adapter, pinned)}
     fitted = fit_version(pinned, target.model, target_adapter.capabilities, target=target.registry)
-    model_draft, model_held, model_losses = await _fit_new_model(
-        source_adapter, target_adapter, pinned.model, target.model
+    model_draft, model_held, model_losses = (
+        (None, {}, ())
+        if model_exists
+        else await _fit_new_model(source_adapter, target_adapter, pinned.model, target.model)
     )
     losses = (*fitted.losses, *model_losses)
     accept_losses(losses, allow_lossy)

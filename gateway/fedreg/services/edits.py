@@ -1,20 +1,34 @@
-"""Single changes of metadata, one intent with one effect each: tags, aliases, approval, texts, create, delete."""
+"""Single changes, one intent with one effect each: tags, aliases, approval, texts, create, delete."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
-from fedreg.domain.capabilities import Operation, check_alias, check_length, check_model_draft, check_tags
+import msgspec
+
+from fedreg.domain.capabilities import (
+    Operation,
+    VersionIds,
+    check_alias,
+    check_length,
+    check_model_draft,
+    check_tags,
+    check_version_draft,
+    require_version_fields,
+)
 from fedreg.domain.errors import AlreadyExists, InvalidRequest, NotFound, Unsupported
-from fedreg.domain.models import ModelDraft, Version
+from fedreg.domain.models import ModelDraft, Version, VersionDraft
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Actor, Intent, IntentKind, RequestKey
 from fedreg.domain.refs import Ref
 from fedreg.domain.stages import Approval
 from fedreg.services import intents as promises
 from fedreg.services.changes import apply_change, plan_effect
-from fedreg.services.effects import held_by_gateway, version_field
+from fedreg.services.effects import CREATED, held_by_gateway, version_field
+from fedreg.services.fidelity import arrival
 from fedreg.services.gateway import Gateway
 from fedreg.services.selectors import resolve
 
@@ -40,6 +54,44 @@ async def create_model(
         raise AlreadyExists(f"model '{ref}' exists", registry=ref.registry, cure="choose another name")
     effect = plan_effect(ref.registry, ref.model, "model.exists", False, fields or True)
     return await apply_change(gateway, [effect], actor=actor, reason=reason, key=key)
+
+
+async def create_version(
+    gateway: Gateway, ref: Ref, draft: VersionDraft, *, actor: Actor, reason: str | None, key: RequestKey | None = None
+) -> Intent:
+    """Register bytes that are where the registry can read them (`draft.source_uri`); it arrives unapproved.
+
+    Raises NotFound for an unknown model, InvalidRequest for a field past a limit or a place the registry can't read,
+    Unsupported where it registers no bytes in place or can't hold a field. A `key` that has started a change already
+    gives that one.
+    """
+    requested = await promises.find_requested(gateway, key)
+    if requested is not None:
+        return await promises.wait(gateway, requested.id)
+    adapter = await _adapter(gateway, ref, Operation.CREATE_VERSION)
+    capabilities, draft = adapter.capabilities, replace(draft, approval=arrival(adapter.capabilities))
+    if not draft.source_uri:
+        raise InvalidRequest("artifact_uri '' is empty", registry=ref.registry, cure="say where the bytes are")
+    if draft.version is not None and capabilities.version_ids is not VersionIds.CALLER:
+        raise Unsupported(
+            f"version {draft.version!r}: registry {ref.registry!r} numbers versions itself",
+            registry=ref.registry,
+            operation=Operation.CREATE_VERSION.value,
+            cure="leave version out",
+        )
+    _check_metrics(draft.metrics)
+    require_version_fields(draft, capabilities, registry=ref.registry)
+    check_version_draft(draft, capabilities.limits, registry=ref.registry)
+    if capabilities.models == "explicit":
+        await adapter.get_model(ref.model)
+    effect = plan_effect(ref.registry, ref.model, CREATED, None, msgspec.to_builtins(draft))
+    return await apply_change(gateway, [effect], actor=actor, reason=reason, key=key)
+
+
+def made_version(intent: Intent) -> Ref:
+    """The version that a `create_version` has made."""
+    [made] = (intent.result or {})["effects"]
+    return Ref(made["registry"], made["model"]).at_version(made["version"])
 
 
 async def delete_model(gateway: Gateway, ref: Ref, *, actor: Actor, reason: str | None) -> Intent:
@@ -129,6 +181,12 @@ async def set_description(gateway: Gateway, ref: Ref, text: str, *, actor: Actor
     field = "description" if of_version else "model.description"
     effect = plan_effect(ref.registry, ref.model, field, before, text, version)
     return await apply_change(gateway, [effect], actor=actor, reason=reason)
+
+
+def _check_metrics(metrics: Mapping[str, float]) -> None:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise InvalidRequest(f"metrics.{name} is {value}, which is no number", cure="leave it out")
 
 
 async def _adapter(gateway: Gateway, ref: Ref, operation: Operation) -> RegistryAdapter:

@@ -2,6 +2,7 @@
 
 A field is `stage`, `approval`, `description`, `tags`, `alias:NAME`, `model.tags`, `model.description`,
 `model.exists` or `version.exists`. Values are JSON. What the registry can't hold goes to the overflow store.
+`version.created` is written by `register_version`: the registry says which version it became.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from fedreg.domain.capabilities import Capabilities, Operation
 from fedreg.domain.errors import NotFound
-from fedreg.domain.models import ModelDraft, Version, VersionId
+from fedreg.domain.models import ModelDraft, Version, VersionDraft, VersionId
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Effect
 from fedreg.domain.stages import NONE, Approval
@@ -19,7 +22,9 @@ from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.store import overflow
 
+CREATED = "version.created"
 ACTIONS: Mapping[str, str] = {
+    CREATED: "created",
     "stage": "stage_set",
     "approval": "approval_set",
     "description": "description_set",
@@ -47,6 +52,8 @@ def journal_values(effect: Effect) -> tuple[Any, Any]:
         return shown[0], shown[1]
     if effect.field == "approval":
         return before["decision"], {"approval": after["decision"], "comment": after.get("comment")}
+    if effect.field == CREATED:
+        return None, {name: value for name, value in after.items() if value and name != "model"}
     if effect.field.endswith("tags"):
         keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
         return {key: before.get(key) for key in keys}, {key: after.get(key) for key in keys}
@@ -110,6 +117,16 @@ async def write_field(gateway: Gateway, adapter: RegistryAdapter, effect: Effect
         await (adapter.create_model(draft) if effect.after else adapter.delete_model(model))
     elif name == "version.exists":
         await adapter.delete_version(model, version)
+
+
+async def register_version(adapter: RegistryAdapter, effect: Effect) -> Version:
+    """The version of the effect's draft, made where there is none: the intent's id is the key it carries."""
+    key = effect.intent_id.rpartition("-")[2]
+    if adapter.capabilities.supports(Operation.FIND_VERSION):
+        found = await adapter.find_version(effect.model, key)
+        if found is not None:
+            return found
+    return await adapter.create_version(msgspec.convert(effect.after, VersionDraft), key)
 
 
 def held_by_gateway(capabilities: Capabilities, name: str, after: Any) -> bool:

@@ -39,7 +39,7 @@ def fit_version(version: Version, target_model: str, capabilities: Capabilities,
         Loss(field=f"metrics.{name}", kind=LossKind.DROPPED, why="not a finite number")
         for name in sorted(set(version.metrics) - set(metrics))
     ]
-    draft = VersionDraft(model=target_model, tags=tags, approval=_arrival(capabilities))
+    draft = VersionDraft(model=target_model, tags=tags, approval=arrival(capabilities))
     if tags_held:
         held["tags"] = tags_held
         losses += [_held(f"tags.{key}", target) for key in sorted(tags_held)]
@@ -120,8 +120,8 @@ def _provenance(version: Version) -> Provenance:
     )
 
 
-def _arrival(capabilities: Capabilities) -> Approval:
-    """A copy arrives unapproved: in many companies an approved version starts deployments."""
+def arrival(capabilities: Capabilities) -> Approval:
+    """What a new version arrives with: in many companies an approved one starts deployments."""
     return Approval.PENDING if Approval.PENDING in capabilities.approvals else Approval.NONE
 
 

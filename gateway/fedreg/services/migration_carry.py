@@ -29,6 +29,10 @@ def carry_losses(planned: PlannedVersion, capabilities: Capabilities, *, target:
         elif contested and is_exclusive(capabilities, planned.stage):
             why = f"at registry {target!r} one version has {planned.stage!r}: a later one gets it"
             losses.append(_loss("stage", LossKind.DROPPED, why))
+    for stage in planned.other_stages:
+        losses.append(
+            _loss(f"stages.{stage}", LossKind.DROPPED, f"a version arrives with one stage: {planned.stage!r}")
+        )
     for alias in planned.aliases:
         refused = _alias_refused(alias, capabilities, target)
         if refused is not None:

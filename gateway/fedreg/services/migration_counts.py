@@ -47,7 +47,9 @@ async def count_source(movement: Movement, *, planned: bool) -> dict[str, Any]:
         total, missing = await _count_plan(movement)
     else:
         total = missing = 0
-        async for listed in walk_listing(movement.gateway, movement.source, movement.target, movement.options):
+        async for listed in walk_listing(
+            movement.gateway, movement.source, movement.target, movement.options, again=True
+        ):
             total += len(listed.rows)
             missing += await _count_model(movement, listed)
     return {"versions": total, "missing": missing, "seconds": round(time.monotonic() - started, 3)}

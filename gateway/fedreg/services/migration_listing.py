@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from fedreg.domain.capabilities import VersionIds
 from fedreg.domain.errors import NotFound
@@ -16,7 +15,7 @@ from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.refs import Ref
 from fedreg.domain.stages import NONE, Approval
 from fedreg.services.gateway import Gateway
-from fedreg.services.migration_names import check_known, check_target, map_names
+from fedreg.services.migration_names import check_globs, check_known, check_target, choose, map_names
 from fedreg.services.overflow import merge_overflow
 from fedreg.services.pages import walk_models, walk_versions
 
@@ -31,12 +30,19 @@ class ListedModel:
     rows: list[PlannedVersion]
 
 
-async def list_models(gateway: Gateway, source: str, target: str, options: MigrationOptions) -> dict[str, str]:
-    """Source name -> target name of the models asked for. Raises InvalidRequest for names that can't be."""
-    names = [model.name async for model in walk_models(await gateway.registries.get(source))]
-    check_known(options.names, set(names), registry=source)
-    chosen = sorted(name for name in names if not options.models or any(fnmatchcase(name, g) for g in options.models))
-    mapped = map_names(chosen, options.names)
+async def list_models(
+    gateway: Gateway, source: str, target: str, options: MigrationOptions, *, again: bool = False
+) -> dict[str, str]:
+    """Source name -> target name of the models asked for.
+
+    Raises InvalidRequest for names that can't be, and for a glob or a name that fits no model. `again`: these fitted
+    when the source was listed first, and what they fitted may be gone by now.
+    """
+    names = {model.name async for model in walk_models(await gateway.registries.get(source))}
+    if not again:
+        check_known(options.names, names, registry=source)
+        check_globs(options.models, names, registry=source)
+    mapped = map_names(choose(options.models, names), options.names)
     capabilities = (await gateway.registries.get(target)).capabilities
     for name in mapped.values():
         check_target(name, capabilities, registry=target)
@@ -44,10 +50,10 @@ async def list_models(gateway: Gateway, source: str, target: str, options: Migra
 
 
 async def walk_listing(
-    gateway: Gateway, source: str, target: str, options: MigrationOptions
+    gateway: Gateway, source: str, target: str, options: MigrationOptions, *, again: bool = False
 ) -> AsyncIterator[ListedModel]:
     """Model after model, a few of them listed ahead. Memory holds those, never the whole registry."""
-    mapped = await list_models(gateway, source, target, options)
+    mapped = await list_models(gateway, source, target, options, again=again)
     adapter = await gateway.registries.get(source)
     lanes = iter(enumerate(mapped.items(), 1))
     ahead: deque[tuple[int, asyncio.Task[list[PlannedVersion]]]] = deque()
@@ -89,12 +95,14 @@ def to_row(version: Version, target: Ref, options: MigrationOptions) -> PlannedV
     """A row as listed: what to carry is filled in, what only a look at the files tells is not."""
     stage = version.stage if Carried.STAGES in options.carry and version.stage != NONE else None
     approved = Carried.APPROVAL in options.carry and version.approval is not Approval.NONE
+    others = () if stage is None else tuple(sorted({*version.stages} - {stage, NONE}))
     return PlannedVersion(
         source=str(Ref(version.registry, version.model).at_version(version.version)),
         target=str(target),
         identity=version.identity,
         version=version.version if options.preserve_versions else None,
         stage=stage,
+        other_stages=others,
         aliases=version.aliases if Carried.ALIASES in options.carry else (),
         approval=version.approval.value if approved else None,
         approval_comment=version.approval_comment if approved else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -22,13 +22,16 @@ from fedreg.services.fidelity import accept_losses
 from fedreg.services.gateway import Gateway
 from fedreg.services.migration_carry import carry, carry_losses
 from fedreg.services.migration_numbers import clear_room, expect_number, make_room, take_back_room
-from fedreg.store import digests, migration_rows
+from fedreg.store import digests, intents, migration_rows
 from fedreg.store.migration_rows import StoredRow
 
 
 @dataclass(slots=True)
 class Movement:
-    """A running migration: whose it is, what it obeys, and how far it is. `copying` is row -> its copy's operation."""
+    """A running migration: whose it is, what it obeys, and how far it is.
+
+    `copying` is row -> its copy's operation; `reached` are target models that a version has arrived at in this run.
+    """
 
     gateway: Gateway
     id: str
@@ -43,6 +46,7 @@ class Movement:
     bytes: int | None = None
     bytes_done: int = 0
     copying: dict[int, str] = field(default_factory=dict)
+    reached: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ async def _arrive(movement: Movement, row: StoredRow, target: Ref, adapter: Regi
     there = await find_arrived(gateway, planned, target, adapter)
     if there is not None:
         expect_number(target, there, planned.version)
-        return await _known(movement, planned, target, there)
+        return await _known(movement, row, target, there)
     counts = adapter.capabilities.version_ids is VersionIds.SERVER
     plan = await plan_copy(
         gateway,
@@ -126,6 +130,7 @@ async def _arrive(movement: Movement, row: StoredRow, target: Ref, adapter: Regi
         target,
         allow_lossy=movement.options.allow_lossy,
         version=None if counts else planned.version,
+        model_exists=target.model in movement.reached,
     )
     if planned.identity is not None and plan.source.identity != planned.identity:
         raise Conflict(
@@ -139,20 +144,26 @@ async def _arrive(movement: Movement, row: StoredRow, target: Ref, adapter: Regi
         report = await _copy_numbered(movement, row, plan, planned.version)
     number = _number_of(report)
     expect_number(target, number, planned.version)
-    return Arrival(number, report.moved, report.digest, report.files, report.bytes, report.losses)
+    movement.reached.add(target.model)
+    return _arrival(report)
 
 
 async def _copy(movement: Movement, row: StoredRow, plan: CopyPlan) -> CopyReport:
     gateway = movement.gateway
-    intent = await start_planned(gateway, plan, actor=movement.actor, reason=movement.reason)
+
+    async def note(operation: str) -> None:
+        await gateway.store.write(lambda tx: migration_rows.set_attempt(tx, movement.id, row.sequence, operation))
+
+    intent = await start_planned(gateway, plan, actor=movement.actor, reason=movement.reason, announce=note)
     if intent.state is not IntentState.SUCCEEDED:
-        await gateway.store.write(lambda tx: migration_rows.set_attempt(tx, movement.id, row.sequence, intent.id))
         movement.copying[row.sequence] = intent.id
         try:
             intent = await promises.wait(gateway, intent.id)
         finally:
             del movement.copying[row.sequence]
     report = msgspec.convert(intent.result, CopyReport)
+    if row.attempt == intent.id:  # ours, started before this migration was cut, and ended while it was planned again
+        report = replace(report, moved=True)
     movement.bytes_done += report.bytes if report.moved else 0
     return report
 
@@ -178,12 +189,18 @@ async def _copy_numbered(movement: Movement, row: StoredRow, plan: CopyPlan, num
     return report
 
 
-async def _known(movement: Movement, planned: PlannedVersion, target: Ref, there: str) -> Arrival:
-    """A copy that is there, as the store remembers it; a run that was cut after it may have left placeholders."""
-    source = _pinned(planned)
+async def _known(movement: Movement, row: StoredRow, target: Ref, there: str) -> Arrival:
+    """A copy that is there: by this migration, where it was cut before it had settled the row, or from before.
+
+    A run that was cut may have left placeholders, too.
+    """
+    planned, source = row.planned, _pinned(row.planned)
     if planned.version is not None:
         key = copy_key(source, target)
         await clear_room(movement.gateway, target, key, there, movement.actor)
+    report = await _finished_attempt(movement, row)
+    if report is not None:
+        return _arrival(report)
     manifest, digest = await movement.gateway.store.read(
         lambda conn: (
             digests.get_manifest(conn, source.registry, source.identity),
@@ -194,6 +211,21 @@ async def _known(movement: Movement, planned: PlannedVersion, target: Ref, there
     if manifest is None:
         return Arrival(there, False, value)
     return Arrival(there, False, value, len(manifest.entries), manifest.size)
+
+
+async def _finished_attempt(movement: Movement, row: StoredRow) -> CopyReport | None:
+    """What this migration's own copy of the row reported, where it ended after the migration was cut."""
+    attempt = row.attempt
+    if attempt is None:
+        return None
+    intent = await movement.gateway.store.read(lambda conn: intents.get(conn, attempt))
+    if intent is None or intent.state is not IntentState.SUCCEEDED:
+        return None
+    return msgspec.convert(intent.result, CopyReport)
+
+
+def _arrival(report: CopyReport) -> Arrival:
+    return Arrival(_number_of(report), report.moved, report.digest, report.files, report.bytes, report.losses)
 
 
 def _pinned(planned: PlannedVersion) -> Version:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from fedreg.domain.capabilities import Capabilities, check_length
@@ -45,11 +45,26 @@ def map_names(sources: Iterable[str], names: Mapping[str, str]) -> dict[str, str
 
 
 def check_known(names: Mapping[str, str], sources: Collection[str], *, registry: str) -> None:
-    """InvalidRequest for an exact entry that names no model: a misspelt one would silently keep its old name."""
+    """InvalidRequest for an entry that fits no model: what a misspelt one means would silently keep its old name."""
     for source in names:
-        if source not in sources and not _GLOB & set(source):
+        if sources and not _fits_any(source, sources):
             raise InvalidRequest(
                 f"map: registry {registry!r} has no model {source!r}", cure="correct the name, or take the line out"
+            )
+
+
+def choose(globs: Sequence[str], sources: Collection[str]) -> list[str]:
+    """The sources that match any of the globs, all without globs; sorted."""
+    return sorted(name for name in sources if not globs or any(fnmatchcase(name, glob) for glob in globs))
+
+
+def check_globs(globs: Sequence[str], sources: Collection[str], *, registry: str) -> None:
+    """InvalidRequest for a glob that matches nothing: its models would silently stay behind."""
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in sources):
+            raise InvalidRequest(
+                f"models: no model of registry {registry!r} matches {glob!r}",
+                cure="correct it; `fedreg inventory` shows the names",
             )
 
 
@@ -63,12 +78,16 @@ def check_target(name: str, capabilities: Capabilities, *, registry: str) -> Non
 def render(template: str, model: str, source: str) -> str:
     """A template with `{model}` filled in. InvalidRequest for any other field, naming the line's source."""
     try:
-        fields = {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
-        if fields <= {FIELD}:
+        parsed = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
+        if all(part == (FIELD, "", None) for part in parsed):
             return template.format_map({FIELD: model})
-        wrong = f"field {sorted(fields - {FIELD})[0]!r}"
+        wrong = next(f"field {field!r}" for field, *how in parsed if (field, *how) != (FIELD, "", None))
     except (ValueError, LookupError, AttributeError) as error:
         wrong = str(error)
     raise InvalidRequest(
         f"map: {source!r}: template {template!r}: {wrong}", cure="the only field is {model}; write {{ for a brace"
     )
+
+
+def _fits_any(entry: str, sources: Collection[str]) -> bool:
+    return entry in sources or (bool(_GLOB & set(entry)) and any(fnmatchcase(name, entry) for name in sources))

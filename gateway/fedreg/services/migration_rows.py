@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fedreg.domain.errors import FedregError, InvalidRequest
 from fedreg.domain.migrations import MigrationOptions, PlannedVersion
@@ -35,27 +36,39 @@ async def check_rows(
     gateway: Gateway, source: str, target: str, rows: Sequence[PlannedVersion]
 ) -> list[tuple[int, PlannedVersion]]:
     """The rows with their lanes, each lane in ascending order. Raises InvalidRequest naming row and field."""
+    if not rows:
+        raise InvalidRequest("the plan has no rows", cure="leave at least one version in it")
     limits = (await gateway.registries.get(target)).capabilities
     owners: dict[str, str] = {}
     lanes: dict[str, int] = {}
     seen: set[str] = set()
+    numbers: set[tuple[str, str]] = set()
+    placed: list[tuple[int, PlannedVersion]] = []
     for number, row in enumerate(rows, 1):
         try:
             origin, place = _check_row(row, source, target)
             check_target(place.model, limits, registry=target)
         except FedregError as error:
             raise InvalidRequest(f"plan row {number}: {error.message}", cure=error.cure) from None
-        if row.source in seen:
-            raise InvalidRequest(f"plan row {number}: source: '{row.source}' comes twice", cure="take one row out")
-        seen.add(row.source)
+        if str(origin) in seen:
+            raise InvalidRequest(f"plan row {number}: source: '{origin}' comes twice", cure="take one row out")
+        seen.add(str(origin))
         owner = owners.setdefault(place.model, origin.model)
         if owner != origin.model:
             raise InvalidRequest(
                 f"plan row {number}: target: models {owner!r} and {origin.model!r} would both become {place.model!r}",
                 cure="give one of them another name",
             )
-        lanes.setdefault(row.target, len(lanes) + 1)
-    placed = [(lanes[row.target], row) for row in rows]
+        if row.version is not None and not row.skip:
+            if (place.model, row.version) in numbers:
+                raise InvalidRequest(
+                    f"plan row {number}: version: '{place}' would get {row.version!r} twice",
+                    cure="give one of them another number",
+                )
+            numbers.add((place.model, row.version))
+        # One spelling of each name, so that a model's rows are in one lane.
+        lane = lanes.setdefault(place.model, len(lanes) + 1)
+        placed.append((lane, replace(row, source=str(origin), target=str(place))))
     return sorted(placed, key=lambda item: (item[0], _order(item[1])))
 
 

@@ -73,7 +73,7 @@ async def view_operation(gateway: Gateway, intent: Intent) -> OperationView:
 async def _cancel_copies(gateway: Gateway, migration_id: str) -> None:
     """Stop the copies that a cancelled migration has under way."""
     for copy in await gateway.store.read(lambda conn: migration_rows.list_attempts(conn, migration_id)):
-        with suppress(Conflict):  # it has ended meanwhile
+        with suppress(Conflict, NotFound):  # it has ended meanwhile, or was noted and never started
             await cancel_operation(gateway, copy)
 
 

@@ -62,6 +62,7 @@ def load_settings(path: Path | str | None = None, env: Mapping[str, str] | None 
         links=sections.links,
         server=sections.server,
         stage_order=sections.stage_order,
+        telemetry=sections.telemetry,
     )
     _check_references(document, settings)
     return settings

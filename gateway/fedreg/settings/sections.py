@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fedreg.domain.errors import ConfigError
 from fedreg.domain.stages import DEFAULT_ORDER, NONE, parse_stage
@@ -92,6 +93,34 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySettings:
+    """Traces for OpenTelemetry, with the extra `fedreg[telemetry]`. Without this section nothing is traced.
+
+    `endpoint`: the base address of a collector that takes OTLP over HTTP; traces go to its `/v1/traces`. `headers` are
+    sent along, and are secrets. `sample_ratio`: of the traces that begin here. `timeout` of one export, in seconds.
+    """
+
+    endpoint: str
+    service_name: str = "fedreg"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sample_ratio: float = 1.0
+    timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ConfigError(
+                f"endpoint {mask_url(self.endpoint)!r} is no http address", cure="write it as http://collector:4318"
+            )
+        if parts.username is not None or parts.password is not None:
+            raise ConfigError("endpoint has credentials in it", cure="give them in headers: {Authorization: …}")
+        if not 0 <= self.sample_ratio <= 1:
+            raise ConfigError(f"sample_ratio {self.sample_ratio:g} is no share", cure="give 0 to 1")
+        if self.timeout <= 0:
+            raise ConfigError(f"timeout {self.timeout:g} is no time", cure="give seconds, more than 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sections:
     """The top of the file. `registries` are bound one by one: their keys depend on their kind."""
 
@@ -100,6 +129,7 @@ class Sections:
     registries: Mapping[str, Any] = field(default_factory=dict)
     links: Mapping[str, LinkSettings] = field(default_factory=dict)
     server: ServerSettings = field(default_factory=ServerSettings)
+    telemetry: TelemetrySettings | None = None
     stage_order: tuple[str, ...] = DEFAULT_ORDER
 
     def __post_init__(self) -> None:
@@ -119,6 +149,7 @@ class Settings:
     links: Mapping[str, LinkSettings]
     server: ServerSettings
     stage_order: tuple[str, ...]
+    telemetry: TelemetrySettings | None = None
 
     def redacted(self) -> dict[str, Any]:
         """The configuration in its own shape as JSON values, secrets masked."""

@@ -77,10 +77,9 @@ def list_candidates(
         name = models.c.name
         statement = select(name).where(models.c.registry == registry)
     statement = statement.where(name >= after if inclusive else name > after)
-    statement = _where_named(statement, name, query.model)
-    terms = _list_terms(query)
-    if terms:
-        found = select(model_text.c.rowid).where(*_match(terms))
+    statement = where_named(statement, name, query.model)
+    found = find_by_text(query)
+    if found is not None:
         named = models.alias()
         matching = select(named.c.name).where(named.c.registry == registry, named.c.id.in_(found))
         statement = statement.where(name.in_(matching) if filters else models.c.id.in_(found))
@@ -106,7 +105,8 @@ def _estimate(conn: Connection, registry: str, label: Label) -> int:
     return int(conn.scalar(select(func.count()).select_from(some)) or 0)
 
 
-def _where_named(statement: Select[Any], name: ColumnElement[Any], glob: str | None) -> Select[Any]:
+def where_named(statement: Select[Any], name: ColumnElement[Any], glob: str | None) -> Select[Any]:
+    """Only rows whose `name` matches a glob."""
     if glob is None:
         return statement
     if not is_pattern(glob):
@@ -115,6 +115,12 @@ def _where_named(statement: Select[Any], name: ColumnElement[Any], glob: str | N
     if prefix:
         statement = statement.where(name >= prefix, name < prefix + _LAST_CHARACTER)
     return statement.where(name.op("GLOB")(to_sqlite_glob(glob)))
+
+
+def find_by_text(query: InventoryQuery) -> Select[Any] | None:
+    """The ids of models whose text has every word that is asked for; None where none is."""
+    terms = _list_terms(query)
+    return select(model_text.c.rowid).where(*_match(terms)) if terms else None
 
 
 def _list_terms(query: InventoryQuery) -> list[str]:

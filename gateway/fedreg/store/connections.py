@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url
@@ -39,11 +41,22 @@ def parse_url(url: str) -> Path | None:
 def open_writer(path: Path | None) -> Connection:
     """The writing connection; the file is made where it is missing. Its transactions begin IMMEDIATE."""
     target = ":memory:" if path is None else str(path)
+    if path is not None:
+        make_private(path)
     connection = _engine(target, begin="BEGIN IMMEDIATE", uri=False).connect()
     if path is not None:
         _pragma(connection, "journal_mode=WAL")
     _set_up(connection)
     return connection
+
+
+def make_private(path: Path) -> None:
+    """Make a missing file, for its owner alone to read; SQLite gives its mode to those it puts beside it.
+
+    A file that is there keeps the mode that somebody gave it. One that can't be made is for SQLite to complain about.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT, 0o600))
 
 
 def open_reader(path: Path, *, read_only: bool) -> Connection:

@@ -53,6 +53,13 @@ def set_state(tx: Connection, intent_id: str, sequence: int, state: EffectState,
     return _to_effect(row)
 
 
+def set_target(tx: Connection, effect: Effect) -> None:
+    """Record which version an effect has made."""
+    made = update(effects).where(_OF_INTENT, effects.c.sequence == bindparam("place"))
+    values = {"version": effect.version, "identity": effect.identity}
+    tx.execute(made.values(**values), {"of": effect.intent_id, "place": effect.sequence})
+
+
 def list_effects(conn: Connection, intent_id: str) -> list[Effect]:
     """An intent's effects in the order they were planned."""
     return [_to_effect(row) for row in conn.execute(_LIST, {"of": intent_id})]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from fedreg.domain.errors import AlreadyExists, StoreError
 from fedreg.store import journal
-from fedreg.store.connections import driver
+from fedreg.store.connections import driver, make_private
 
 
 def check(conn: Connection) -> list[str]:
@@ -36,6 +36,7 @@ def backup(conn: Connection, path: Path) -> None:
     draft = path.with_name(f"{path.name}.part")
     try:
         draft.unlink(missing_ok=True)
+        make_private(draft)
         with closing(sqlite3.connect(draft)) as target:
             driver(conn).backup(target)
         draft.replace(path)

@@ -13,10 +13,12 @@ from fedreg.store.index_items import (
 from fedreg.store.index_models import delete_models, upsert_models
 from fedreg.store.index_versions import delete_versions, upsert_versions
 from fedreg.store.inventory import get_row, list_model_rows, list_rows
+from fedreg.store.inventory_facets import count_matches
 
 __all__ = [
     "Facets",
     "Missing",
+    "count_matches",
     "count_versions",
     "delete_models",
     "delete_versions",

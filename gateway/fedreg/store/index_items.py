@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from fedreg.domain.models import Model, Version, VersionId
 from fedreg.domain.reports import Facets
@@ -56,8 +57,13 @@ def facets(conn: Connection, registries: Collection[str] = ()) -> Facets:
     query = select(facet_rows).where(facet_rows.c.versions > 0)
     if registries:
         query = query.where(facet_rows.c.registry.in_(listed(registries)))
+    return sum_facets(conn.execute(query.order_by(facet_rows.c.registry, facet_rows.c.stage, facet_rows.c.approval)))
+
+
+def sum_facets(rows: Iterable[Row[Any]]) -> Facets:
+    """The counts of rows of registry, stage, approval and how many `versions` there are."""
     found = Facets(registries={}, stages={}, approvals={})
-    for row in conn.execute(query.order_by(facet_rows.c.registry, facet_rows.c.stage, facet_rows.c.approval)):
+    for row in rows:
         for counts, word in (
             (found.registries, row.registry),
             (found.stages, row.stage),

@@ -1,5 +1,7 @@
 """The inventory: pages of versions or of models, in the order registry, model, version from oldest to newest.
 
+Other orders are `inventory_sorted`'s.
+
 A version line matches a tag that the version or its model carries. A model line shows the leading one of its
 versions that match (highest stage, else newest; an archived one only where all are), and appears where there is
 one; it counts all versions. The `links` of a row are the configuration's matter: here they are empty.
@@ -12,59 +14,59 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, func, or_, select, tuple_
 
-from fedreg.domain.errors import InvalidRequest
-from fedreg.domain.records import InventoryQuery, InventoryRow
-from fedreg.domain.stages import NONE, Approval
+from fedreg.domain.records import InventoryQuery, InventoryRow, Sort
+from fedreg.domain.stages import NONE
 from fedreg.store.candidates import has_label, list_candidates, list_filters, list_registries, to_digest
-from fedreg.store.columns import canonical_json, listed
+from fedreg.store.columns import listed
 from fedreg.store.cursors import read_cursor, write_cursor
+from fedreg.store.inventory_lines import (
+    OF_MODEL,
+    OF_VERSION,
+    asks_versions,
+    check_query,
+    cursor_scope,
+    to_model_row,
+    to_version_row,
+)
+from fedreg.store.inventory_sorted import list_sorted_models, list_sorted_versions
 from fedreg.store.schema import models, versions
 
-MAX_LIMIT = 10_000
 _LARGEST_CHUNK = 2000
-_SHOWN = (
-    "version",
-    "version_sort",
-    "stage",
-    "stage_since",
-    "stage_since_basis",
-    "set_by",
-    "approval",
-    "approved_by",
-    "approved_at",
-    "aliases",
-    "digest",
-    "digest_basis",
-)
 Position = tuple[str, str, str]
 Fetch = Callable[[Connection, InventoryQuery, str, list[str], Position | None], list[Row[Any]]]
 
 
 def list_rows(conn: Connection, query: InventoryQuery) -> tuple[list[InventoryRow], str | None]:
-    """A page of versions and the cursor of the next. Raises InvalidRequest for a bad limit or cursor."""
-    rows, cursor = _list_page(conn, query, "versions", _fetch_versions, with_versions=True)
-    return [_to_version_row(row) for row in rows], cursor
+    """A page of versions and the cursor of the next. Raises InvalidRequest for a bad limit, order or cursor."""
+    rows, cursor = (
+        _list_page(conn, query, "versions", _fetch_versions, with_versions=True)
+        if check_query(query) is Sort.NAME
+        else list_sorted_versions(conn, query)
+    )
+    return [to_version_row(row) for row in rows], cursor
 
 
 def list_model_rows(conn: Connection, query: InventoryQuery) -> tuple[list[InventoryRow], str | None]:
-    """A page of models and the cursor of the next. Raises InvalidRequest for a bad limit or cursor."""
-    rows, cursor = _list_page(conn, query, "models", _fetch_models, with_versions=_asks_versions(query))
-    return [_to_model_row(row) for row in rows], cursor
+    """A page of models and the cursor of the next. Raises InvalidRequest for a bad limit, order or cursor."""
+    rows, cursor = (
+        _list_page(conn, query, "models", _fetch_models, with_versions=asks_versions(query))
+        if check_query(query) is Sort.NAME
+        else list_sorted_models(conn, query)
+    )
+    return [to_model_row(row) for row in rows], cursor
 
 
 def get_row(conn: Connection, registry: str, model: str, version: str) -> InventoryRow | None:
     """The inventory line of one version, or None."""
     query = _select_versions(registry).where(versions.c.model == model, versions.c.version == version)
     row = conn.execute(query).first()
-    return None if row is None else _to_version_row(row)
+    return None if row is None else to_version_row(row)
 
 
 def _list_page(
     conn: Connection, query: InventoryQuery, lines: str, fetch: Fetch, *, with_versions: bool
 ) -> tuple[list[Row[Any]], str | None]:
-    if not 1 <= query.limit <= MAX_LIMIT:
-        raise InvalidRequest(f"limit {query.limit} is out of range", cure=f"use 1 to {MAX_LIMIT}")
-    scope = _scope(query, lines)
+    scope = cursor_scope(query, lines)
     after: Position | None = None
     if query.cursor is not None:
         registry, model, sort = read_cursor(conn, scope, query.cursor)
@@ -113,14 +115,7 @@ def _fetch_models(
 ) -> list[Row[Any]]:
     source, leading, conditions = _lead(query, registry, names)
     statement = (
-        select(
-            models.c.registry,
-            models.c.name.label("model"),
-            models.c.versions,
-            models.c.stages,
-            models.c.observed_at,
-            *(versions.c[name] for name in _SHOWN),
-        )
+        select(*OF_MODEL)
         .select_from(source.outerjoin(versions, versions.c.id == leading))
         .where(models.c.registry == registry, models.c.name.in_(listed(names)), *conditions)
         .order_by(models.c.name)
@@ -147,15 +142,14 @@ def _lead(
     )
     first = select(ranked.c.model, ranked.c.id).where(ranked.c.place == 1).subquery()
     shown: ColumnElement[bool] = first.c.id.is_not(None)
-    if not _asks_versions(query):  # only for a tag: a model without versions still has its own
+    if not asks_versions(query):  # only for a tag: a model without versions still has its own
         own = has_label(registry, list_filters(query)[0], models.c.name, None)
         shown = or_(shown, (models.c.versions == 0) & own)
     return models.outerjoin(first, first.c.model == models.c.name), first.c.id, [shown]
 
 
 def _select_versions(registry: str) -> Any:
-    shown = (versions.c.registry, versions.c.model, versions.c.observed_at, *(versions.c[name] for name in _SHOWN))
-    return select(*shown).where(versions.c.registry == registry)
+    return select(*OF_VERSION).where(versions.c.registry == registry)
 
 
 def _version_conditions(query: InventoryQuery, registry: str) -> list[ColumnElement[bool]]:
@@ -173,26 +167,3 @@ def _version_conditions(query: InventoryQuery, registry: str) -> list[ColumnElem
         if label[0] in ("stage", "alias", "tag")
     ]
     return conditions
-
-
-def _asks_versions(query: InventoryQuery) -> bool:
-    return any(part is not None for part in (query.stage, query.approval, query.alias, query.digest))
-
-
-def _scope(query: InventoryQuery, lines: str) -> str:
-    filters = [query.model, query.stage, query.alias, query.approval, query.tag, query.digest, query.search]
-    return canonical_json([lines, sorted(query.registries), filters])
-
-
-def _to_version_row(row: Row[Any]) -> InventoryRow:
-    shown = row._asdict()
-    del shown["version_sort"]
-    return InventoryRow(**{**shown, "aliases": tuple(row.aliases or ())})
-
-
-def _to_model_row(row: Row[Any]) -> InventoryRow:
-    shown = row._asdict()
-    del shown["version_sort"]
-    if row.version is None:  # nothing to lead
-        shown |= {"stage": NONE, "approval": Approval.NONE.value}
-    return InventoryRow(**{**shown, "aliases": tuple(row.aliases or ()), "stages": row.stages or {}})

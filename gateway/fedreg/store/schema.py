@@ -1,7 +1,8 @@
 """Tables of the store: the truth (journal, intents, effects, …) and the index, which can always be rebuilt.
 
 Migrations create them, with the triggers and the full-text table that metadata can't express; a test compares
-the two. Every index of the inventory begins with the registry: a page is read registry by registry.
+the two. Indexes of the inventory begin with the registry, for a page is read registry by registry; but for those of
+another order.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
     column,
     table,
+    text,
 )
 
 from fedreg.store.columns import Instant, Json
@@ -230,6 +232,14 @@ versions = Table(
     UniqueConstraint("registry", "model", "version", name="versions_by_name"),
     Index("versions_in_order", "registry", "model", "version_sort"),
     Index("versions_by_identity", "registry", "identity"),
+    Index(
+        "versions_by_stage_since",
+        "stage_since",
+        "registry",
+        "model",
+        "version_sort",
+        sqlite_where=text("stage_since IS NOT NULL"),
+    ),
 )
 
 version_documents = Table(

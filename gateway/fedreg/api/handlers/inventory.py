@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from fedreg.api.context import gateway_of, principal_of
 from fedreg.api.encoding import Request
 from fedreg.api.paging import PageQuery
 from fedreg.domain.errors import InvalidRequest
-from fedreg.domain.records import InventoryQuery
+from fedreg.domain.records import InventoryQuery, Sort
 from fedreg.domain.reports import Facets, Inventory
 from fedreg.services import catalog
 from fedreg.settings.sections import Role
@@ -31,6 +32,7 @@ class InventoryParameters(PageQuery, frozen=True, kw_only=True):
     tag: Annotated[str, Meta(description="KEY=VALUE")] | None = None
     digest: str | None = None
     search: Annotated[str, Meta(description="text within names, descriptions and tags")] | None = None
+    sort: Annotated[Sort, Meta(description="rows without the time come last; `-` turns the order round")] = Sort.NAME
     refresh: Annotated[bool, Meta(description="scan the registries first")] = False
     max_age: (
         Annotated[
@@ -49,23 +51,38 @@ async def list_versions(request: web.Request, *, query: InventoryParameters) -> 
 
 
 class FacetsQuery(Request, frozen=True, kw_only=True):
-    """Which registries to count over; all of them where none is named."""
+    """What to count; all given filters must hold."""
 
     registry: Annotated[tuple[str, ...], Meta(description="may be repeated")] = ()
+    model: Annotated[str, Meta(description="a glob: team-*")] | None = None
+    stage: str | None = None
+    alias: str | None = None
+    approval: str | None = None
+    tag: Annotated[str, Meta(description="KEY=VALUE")] | None = None
+    digest: str | None = None
+    search: Annotated[str, Meta(description="text within names, descriptions and tags")] | None = None
 
 
 async def list_facets(request: web.Request, *, query: FacetsQuery) -> Facets:
     registries = _visible(request, query.registry)
     if registries is None:
         return Facets(registries={}, stages={}, approvals={})
-    return await catalog.list_facets(gateway_of(request), registries)
+    return await catalog.list_facets(gateway_of(request), _filters(query, registries))
 
 
 async def _list_rows(request: web.Request, query: InventoryParameters, *, versions: bool) -> Inventory:
     registries = _visible(request, query.registry)
     if registries is None:
         return Inventory(items=())
-    wanted = InventoryQuery(
+    wanted = replace(_filters(query, registries), sort=query.sort, limit=query.limit, cursor=query.cursor)
+    max_age = None if query.max_age is None else timedelta(seconds=query.max_age)
+    return await catalog.list_inventory(
+        gateway_of(request), wanted, versions=versions, refresh=query.refresh, max_age=max_age
+    )
+
+
+def _filters(query: InventoryParameters | FacetsQuery, registries: tuple[str, ...]) -> InventoryQuery:
+    return InventoryQuery(
         registries=registries,
         model=query.model,
         stage=query.stage,
@@ -74,12 +91,6 @@ async def _list_rows(request: web.Request, query: InventoryParameters, *, versio
         tag=_parse_tag(query.tag),
         digest=query.digest,
         search=query.search,
-        limit=query.limit,
-        cursor=query.cursor,
-    )
-    max_age = None if query.max_age is None else timedelta(seconds=query.max_age)
-    return await catalog.list_inventory(
-        gateway_of(request), wanted, versions=versions, refresh=query.refresh, max_age=max_age
     )
 
 

@@ -38,7 +38,12 @@ async def get_operation(request: web.Request) -> OperationView:
 
 
 async def cancel_operation(request: web.Request) -> OperationView:
-    operation, principal = await find_visible(request), principal_of(request)
+    return await cancel_visible(request)
+
+
+async def cancel_visible(request: web.Request, kind: IntentKind | None = None) -> OperationView:
+    """Stop the operation of the path. Raises what `find_visible` raises, Forbidden for somebody else's."""
+    operation, principal = await find_visible(request, kind), principal_of(request)
     if operation.actor != principal.actor.subject and principal.role is not Role.ADMIN:
         raise Forbidden(f"operation {operation.id!r} is {operation.actor!r}'s", cure="ask an admin to cancel it")
     return await operations.cancel_operation(gateway_of(request), operation.id)

@@ -7,7 +7,7 @@ from aiohttp import web
 from fedreg.api.context import actor_of, gateway_of, principal_of
 from fedreg.api.edits import OPERATION_HEADER
 from fedreg.api.encoding import Listing, Reply, Request
-from fedreg.api.handlers.operations import find_visible, list_visible
+from fedreg.api.handlers.operations import cancel_visible, find_visible, list_visible
 from fedreg.api.idempotency import request_key
 from fedreg.api.paging import PageQuery
 from fedreg.domain.records import IntentKind, IntentState
@@ -57,3 +57,7 @@ async def list_promotions(request: web.Request, *, query: PromotionsQuery) -> Li
 
 async def get_promotion(request: web.Request) -> OperationView:
     return await find_visible(request, IntentKind.PROMOTION)
+
+
+async def cancel_promotion(request: web.Request) -> OperationView:
+    return await cancel_visible(request, IntentKind.PROMOTION)

@@ -12,7 +12,7 @@ os.environ["HF_HUB_DISABLE_XET"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_UPDATE_CHECK"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-os.environ.setdefault("HF_HOME", tempfile.mkdtemp(prefix="fedreg-tests-hf-"))
+os.environ["HF_HOME"] = (HOME := tempfile.TemporaryDirectory(prefix="fedreg-tests-hf-")).name  # gone at exit
 
 from fedreg_adapters.huggingface.adapter import HuggingFaceAdapter
 

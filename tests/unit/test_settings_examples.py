@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "MLFLOW_TRACKING_URI": "http://mlflow.internal:5000",
     "CI_TOKEN_SHA256": hashlib.sha256(b"ci").hexdigest(),
     "LEADS_TOKEN_SHA256": hashlib.sha256(b"leads").hexdigest(),
+    "HF_TOKEN": "hf_example",
 }
 EXAMPLES = sorted(path.name for path in CONFIG.glob("*.yaml"))
 
@@ -42,7 +43,7 @@ def test_an_example_loads(name: str, tmp_path: Path) -> None:
 
 def test_the_full_one_uses_every_section(tmp_path: Path) -> None:
     settings = load("full.yaml", tmp_path)
-    assert set(settings.registries) == {"mlflow-prod", "mlflow-old", "sm-eu", "scratch"}
+    assert set(settings.registries) == {"mlflow-prod", "mlflow-old", "sm-eu", "hf", "scratch"}
     assert settings.registries["mlflow-prod"].options.token == "hunter2"
     assert set(settings.links) == {"churn", "teams"}
     assert set(yaml.safe_load((CONFIG / "full.yaml").read_text())) == set(settings.redacted()) - {"file"}

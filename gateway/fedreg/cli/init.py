@@ -44,12 +44,20 @@ SAGEMAKER = """\
     # inference: {{image: "ACCOUNT.dkr.ecr.{region}.amazonaws.com/IMAGE:TAG"}}
 """
 
+HUGGINGFACE = """\
+  # {found}
+  hf:
+    kind: huggingface
+    namespace: YOUR-NAMESPACE                     # the user or organisation whose models these are
+    token: "${{HF_TOKEN}}"
+"""
+
 
 @click.command()
 @click.option("--path", type=click.Path(path_type=Path), default=Path("fedreg.yaml"), show_default=True)
 @click.pass_context
 def init(ctx: click.Context, path: Path) -> None:
-    """Write a commented fedreg.yaml from what is found: MLFLOW_TRACKING_URI, and an AWS region or profile."""
+    """Write a commented fedreg.yaml from what is found: MLFLOW_TRACKING_URI, an AWS region or profile, HF_TOKEN."""
     refuse_url(ctx)
     if path.exists():
         raise AlreadyExists(f"'{path}' exists", cure="name another file with --path, or edit it")
@@ -60,7 +68,7 @@ def init(ctx: click.Context, path: Path) -> None:
 
 def render_config(env: Mapping[str, str], home: Path) -> str:
     """The configuration's text. What was not found stands there as a comment, to be filled in."""
-    return HEAD + _mlflow(env) + _sagemaker(env, home)
+    return HEAD + _mlflow(env) + _sagemaker(env, home) + _huggingface(env)
 
 
 def _mlflow(env: Mapping[str, str]) -> str:
@@ -83,6 +91,11 @@ def _sagemaker(env: Mapping[str, str], home: Path) -> str:
         profile=line,
     )
     return text if region or profile or has_files else _as_comment(text)
+
+
+def _huggingface(env: Mapping[str, str]) -> str:
+    """A comment in any case: which namespace is meant stands in no variable."""
+    return _as_comment(HUGGINGFACE.format(found="HF_TOKEN is set" if env.get("HF_TOKEN") else "HF_TOKEN is not set"))
 
 
 def _as_comment(text: str) -> str:

@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: the adapter and the local stand-in it is tested against."""

@@ -19,6 +19,7 @@ BUILT_IN: Mapping[str, str] = {
     "memory": "fedreg_adapters.memory.manifest:MANIFEST",
     "mlflow": "fedreg_adapters.mlflow.manifest:MANIFEST",
     "sagemaker": "fedreg_adapters.sagemaker.manifest:MANIFEST",
+    "vertex": "fedreg_adapters.vertex.manifest:MANIFEST",
 }
 
 

@@ -84,7 +84,7 @@ def test_a_manifest_loads_no_sdk(file: Path) -> None:
 
 
 def test_the_built_in_kinds_have_a_manifest_each() -> None:
-    assert {file.parent.name for file in MANIFESTS} >= {"memory", "mlflow", "sagemaker"}
+    assert {file.parent.name for file in MANIFESTS} >= {"memory", "mlflow", "sagemaker", "vertex"}
 
 
 def test_loading_settings_loads_no_sdk_and_no_store() -> None:

@@ -43,11 +43,10 @@ from fedreg_adapters.vertex.diagnosis import list_findings
 from fedreg_adapters.vertex.drafts import begin
 from fedreg_adapters.vertex.files import Files
 from fedreg_adapters.vertex.lineage import list_deployments, list_edges
-from fedreg_adapters.vertex.manifest import VertexOptions, narrow
+from fedreg_adapters.vertex.manifest import MODEL_TAG, VertexOptions, narrow
 from fedreg_adapters.vertex.mapping import (
     APPROVAL,
     DEFAULT,
-    MODEL_TAG,
     RECORD,
     STAGE,
     alias_to_native,

@@ -105,7 +105,7 @@ class Client:
         """The operations of a resource that are not done."""
         from google.longrunning import operations_pb2
 
-        request = operations_pb2.ListOperationsRequest(name=resource, filter="done=false", page_size=PAGE)  # type: ignore[attr-defined]
+        request = operations_pb2.ListOperationsRequest(name=resource, filter="done=false", page_size=PAGE)
         try:
             found = await self.call("list_operations", request)
         except NotFound:
@@ -250,13 +250,13 @@ def load_credentials(options: VertexOptions) -> Any:
             info = json.loads(options.credentials_json)
         except ValueError:
             raise ConfigError("credentials_json is no JSON", cure="give the content of a key file") from None
-        found, _ = google.auth.load_credentials_from_dict(info, scopes=scopes)  # type: ignore[no-untyped-call]
+        found, _ = google.auth.load_credentials_from_dict(info, scopes=scopes)
     elif options.credentials_file:
-        found, _ = google.auth.load_credentials_from_file(options.credentials_file, scopes=scopes)  # type: ignore[no-untyped-call]
+        found, _ = google.auth.load_credentials_from_file(options.credentials_file, scopes=scopes)
     else:
         found, _ = google.auth.default(scopes=scopes)
     if options.impersonate:
-        return impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
+        return impersonated_credentials.Credentials(
             source_credentials=found, target_principal=options.impersonate, target_scopes=scopes
         )
     return found

@@ -75,15 +75,12 @@ class Copies:
 
     async def _copy(self, place: str, native: str, key: str) -> None:
         request = {"parent": self._client.parent, "source_model": place}
-        if await self._all(native):
-            target = {"parent_model": self._versions.resource(native)}
-        else:
-            target = {"model_id": native}
+        as_version = {"parent_model": self._versions.resource(native)}
+        target = as_version if await self._all(native) else {"model_id": native}
         try:
             operation = await self._client.start("copy_model", {**request, **target}, Effect.WRITE)
         except AlreadyExists:
-            request["parent_model"] = self._versions.resource(native)
-            operation = await self._client.start("copy_model", request, Effect.WRITE)
+            operation = await self._client.start("copy_model", {**request, **as_version}, Effect.WRITE)
         except FedregError as error:
             if error.outcome is not Outcome.UNKNOWN:
                 raise

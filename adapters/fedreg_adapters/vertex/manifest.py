@@ -121,7 +121,7 @@ MANIFEST = AdapterManifest(
     extra="vertex",
     modules=("google.cloud.aiplatform_v1", "google.auth", "grpc"),
     notes=(
-        "A model begins with its first version. Deleting its only version deletes the model, as Vertex has no empty one.",
+        "A model begins with its first version. Deleting its only version deletes the model: Vertex has no empty one.",
         "Vertex merges the labels of model and version when it answers: a model's tags are labels fed-m-KEY, so that "
         "they are never taken for a version's. Other labels of a model show as tags of each of its versions.",
         "The alias default is Vertex's own: it can be moved, not removed. Provenance says which version has it.",

@@ -1,4 +1,7 @@
-"""Scans: everything, a page of models at a time. Vertex does not say whether a model's update_time moves with its versions."""
+"""Scans: everything, a page of models at a time.
+
+Vertex does not say whether the update_time of a model moves with its versions, so nothing is skipped by it.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,6 @@ from fedreg_adapters.vertex.standin_state import Refusal, State, Ways
 
 PACKAGE = "google.cloud.aiplatform.v1"
 ADDRESS = web.AppKey("address", str)
-STANDIN = web.AppKey("standin", "Standin")
 _OTHER_REQUESTS = {"GetOperation": "GetOperationRequest", "ListOperations": "ListOperationsRequest"}
 
 
@@ -75,6 +74,9 @@ class Standin:
             return method(request)
         except Refusal as refusal:
             await context.abort(refusal.code, str(refusal))
+
+
+STANDIN = web.AppKey("standin", Standin)
 
 
 def create_app(grpc_port: int = 0, ways: Ways | None = None) -> web.Application:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 from google.cloud import aiplatform_v1 as sdk
 
-from fedreg_adapters.vertex.standin_state import Refusal, State, grpc, invalid, missing, paged, precondition
+from fedreg_adapters.vertex.standin_state import Refusal, State, invalid, missing, paged, precondition
 
 RESOURCE_ID = re.compile(r"[a-z0-9][a-z0-9-]{2,126}[a-z0-9]")
 MAX_METADATA = 200_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import grpc
 from google.cloud import aiplatform_v1 as sdk
 from google.longrunning import operations_pb2
 
@@ -18,7 +19,6 @@ from fedreg_adapters.vertex.standin_state import (
     check_alias,
     check_display_name,
     check_labels,
-    grpc,
     invalid,
     label_filter,
     missing,
@@ -251,7 +251,7 @@ class Operations:
         if request.filter and not self.state.ways.deaf_to_done:
             shown = [each for each in shown if each.done == request.filter.endswith("true")]
         page, token = paged(shown, request.page_size, request.page_token)
-        return operations_pb2.ListOperationsResponse(operations=page, next_page_token=token)  # type: ignore[attr-defined]
+        return operations_pb2.ListOperationsResponse(operations=page, next_page_token=token)
 
 
 def check_parent(parent: str) -> None:

@@ -228,7 +228,7 @@ class Work:
 
     def show(self) -> Any:
         meta = any_pb2.Any(type_url=f"type.googleapis.com/google.cloud.aiplatform.v1.{self.kind}OperationMetadata")
-        return operations_pb2.Operation(  # type: ignore[attr-defined]
+        return operations_pb2.Operation(
             name=self.name, metadata=meta, done=self.done, error=self.error, response=self.answer
         )
 

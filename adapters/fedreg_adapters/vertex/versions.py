@@ -12,9 +12,9 @@ from fedreg.domain.models import Model, Version, VersionId
 from fedreg.domain.names import parse_integer_version
 from fedreg.domain.stages import StageMap
 from fedreg_adapters.vertex.client import PAGE, Client
+from fedreg_adapters.vertex.manifest import MODEL_TAG
 from fedreg_adapters.vertex.mapping import (
     DEFAULT,
-    MODEL_TAG,
     OWN,
     RECORD,
     aliases_of,

@@ -38,7 +38,7 @@ class Armed:
         return late >= 0 and (self.fault.times == 0 or late < self.fault.times)
 
 
-class GrpcFaults(grpc.GenericRpcHandler):  # type: ignore[misc]
+class GrpcFaults(grpc.GenericRpcHandler):
     """Forwards every unary call to `upstream`."""
 
     def __init__(self, upstream: str) -> None:

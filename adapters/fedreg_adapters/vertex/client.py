@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -240,26 +241,50 @@ class Client:
 
 
 def load_credentials(options: VertexOptions) -> Any:
-    """Credentials of a key or a file, or the application default ones; impersonating where asked. Blocks."""
+    """Credentials of a key or a file, or the application default ones; impersonating where asked. Blocks.
+
+    Raises ConfigError for a file that can't be read or is of another type: google-auth warns against taking any.
+    """
     import google.auth
-    from google.auth import impersonated_credentials
+    from google.auth import identity_pool, impersonated_credentials
+    from google.oauth2 import service_account
 
     scopes = [_SCOPE]
-    if options.credentials_json:
-        try:
-            info = json.loads(options.credentials_json)
-        except ValueError:
-            raise ConfigError("credentials_json is no JSON", cure="give the content of a key file") from None
-        found, _ = google.auth.load_credentials_from_dict(info, scopes=scopes)
-    elif options.credentials_file:
-        found, _ = google.auth.load_credentials_from_file(options.credentials_file, scopes=scopes)
-    else:
+    info = _read_key(options)
+    if info is None:
         found, _ = google.auth.default(scopes=scopes)
+    elif info.get("type") == "service_account":
+        found = service_account.Credentials.from_service_account_info(info, scopes=scopes)
+    elif info.get("type") == "external_account":
+        found = identity_pool.Credentials.from_info(info, scopes=scopes)
+    else:
+        raise ConfigError(
+            "credentials are neither a service account's key nor a workload identity's",
+            cure="leave credentials_file out for the application default credentials",
+        )
     if options.impersonate:
         return impersonated_credentials.Credentials(
             source_credentials=found, target_principal=options.impersonate, target_scopes=scopes
         )
     return found
+
+
+def _read_key(options: VertexOptions) -> dict[str, Any] | None:
+    """The content of the configured key; None where none is. Its text is never quoted."""
+    text = options.credentials_json
+    try:
+        if options.credentials_file:
+            text = Path(options.credentials_file).read_text()
+        info = json.loads(text) if text else None
+    except OSError as error:
+        raise ConfigError(
+            f"credentials_file {options.credentials_file!r} can't be read: {error.strerror}", cure="check its path"
+        ) from error
+    except ValueError:
+        raise ConfigError("credentials_file or credentials_json is no JSON", cure="give Google's key file") from None
+    if info is not None and not isinstance(info, dict):
+        raise ConfigError("credentials_file or credentials_json is no JSON object", cure="give Google's key file")
+    return info
 
 
 def operation_error(operation: Any, registry: str) -> RegistryError:

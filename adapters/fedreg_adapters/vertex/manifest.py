@@ -31,8 +31,8 @@ class VertexOptions:
 
     - `project`, `location`: where the models are.
     - `artifact_root`: `gs://bucket/prefix` under which uploads go; without it bytes can't be uploaded.
-    - `credentials_file`: a service account's key, or any other file of google-auth (workload identity); or
-      `credentials_json`, its content. Else the application default credentials.
+    - `credentials_file`: the key of a service account, or a workload identity's configuration; or `credentials_json`,
+      its content. Else the application default credentials.
     - `impersonate`: a service account to act as, with these credentials.
     - `endpoint`: `host:port` of another API address (Private Service Connect). `gcs_endpoint`: another address of GCS.
     - `insecure`: no TLS and no credentials, for emulators on loopback only.

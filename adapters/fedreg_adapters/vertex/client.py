@@ -21,6 +21,7 @@ Result = TypeVar("Result")
 PAGE = 100
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _GCS_DEADLINE = 120.0
+_MAKING = ("UploadModelOperationMetadata", "CopyModelOperationMetadata")
 _POLLS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between looks at an operation; the last repeats
 # Retries are Calls's. Metadata, not payload: errors with long details must not be cut off.
 _CHANNEL = (("grpc.enable_retries", 0), ("grpc.max_metadata_size", 64 << 10))
@@ -103,7 +104,7 @@ class Client:
         return await self.call("get_operation", {"name": name})
 
     async def pending_operations(self, resource: str) -> list[Any]:
-        """The operations of a resource that are not done."""
+        """The operations of a model that are not done, and may make a version."""
         from google.longrunning import operations_pb2
 
         request = operations_pb2.ListOperationsRequest(name=resource, filter="done=false", page_size=PAGE)
@@ -111,7 +112,7 @@ class Client:
             found = await self.call("list_operations", request)
         except NotFound:
             return []
-        return [operation for operation in found.operations if not operation.done]
+        return [each for each in found.operations if not each.done and each.metadata.type_url.endswith(_MAKING)]
 
     async def outcome(self, operation: Any, answer: Any = None) -> Any:
         """Wait for an operation; its response as the message type `answer`. Raises what it failed with."""

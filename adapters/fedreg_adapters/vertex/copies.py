@@ -11,7 +11,7 @@ from typing import Any
 from fedreg.domain.calls import Effect
 from fedreg.domain.errors import AlreadyExists, FedregError, NotFound, Outcome, RegistryUnavailable
 from fedreg_adapters.vertex.client import Client
-from fedreg_adapters.vertex.mapping import APPROVAL, KEY, RECORD, STAGE, key_label
+from fedreg_adapters.vertex.mapping import APPROVAL, DONE, KEY, RECORD, STAGE, key_label
 from fedreg_adapters.vertex.records import Record, Records, record_id
 from fedreg_adapters.vertex.uploads import Uploads
 from fedreg_adapters.vertex.versions import Versions
@@ -46,7 +46,7 @@ class Copies:
         for twin in twins:
             await self._versions.delete(native, twin.version_id)
         record = source.labels.get(RECORD)
-        labels = {KEY: key_label(key), RECORD: record, STAGE: None, APPROVAL: None}
+        labels = {KEY: key_label(key), RECORD: record, DONE: None, STAGE: None, APPROVAL: None}
         await self._versions.label_version(native, first.version_id, lambda _: labels)
         if len(await self._versions.all(native)) == 1:
             await self._versions.rename(native, name)

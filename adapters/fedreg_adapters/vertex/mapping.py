@@ -5,6 +5,7 @@ Labels that fedreg keeps at Vertex, all of them beginning with `fed-` and hidden
     of a model    fed-m-KEY = value of the tag KEY
     of a version  fed-stage  fed-approval  fed-key  fed-record (the artifact with the rest)
                   fed-tags (marks of the keys that fedreg set on the version)
+                  fed-done (the labels of its draft were set; they are never set again)
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from fedreg_adapters.vertex.records import Record
 
 OWN = "fed-"
 STAGE, APPROVAL, KEY, RECORD, TAGS = "fed-stage", "fed-approval", "fed-key", "fed-record", "fed-tags"
+DONE = "fed-done"
 DEFAULT = "default"
-_MARK = 2  # characters of a key's mark: thirty fit into one label
+_MARK, _MARKS = 2, 32  # characters of a key's mark, and how many fit into one label
 
 CODEC = NameCodec(
     max_length=63,
@@ -108,7 +110,7 @@ def with_marks(labels: Mapping[str, str]) -> dict[str, str]:
     """A version's labels with the marks of its tags' keys."""
     keys = sorted(key for key in labels if not key.startswith(OWN))
     kept = {key: value for key, value in labels.items() if key != TAGS}
-    return {**kept, TAGS: "".join(map(mark, keys))} if keys else kept
+    return {**kept, TAGS: "".join(map(mark, keys[:_MARKS]))} if keys else kept
 
 
 def read_marks(labels: Mapping[str, str]) -> set[str]:

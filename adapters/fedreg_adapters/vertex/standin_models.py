@@ -55,7 +55,10 @@ class Models:
         def work() -> Any:
             model = self._model_for(name, request.parent_model, given.display_name, given.description)
             fields = {field: getattr(given, field) for field in _INPUT if field in given}
-            row = self._add(model, sdk.Model(**fields), dict(given.labels), given.version_aliases)
+            labels = dict(given.labels)
+            if self.state.ways.upload_labels == "model" and not model.versions:
+                model.labels, labels = labels, {}
+            row = self._add(model, sdk.Model(**fields), labels, given.version_aliases)
             return sdk.UploadModelResponse(model=model.name, model_version_id=str(row.number))
 
         return self.state.begin(name, "UploadModel", work)

@@ -48,6 +48,7 @@ class Ways:
     - `pending_polls`: how often an operation is looked at before it is done; -1: until `release`.
     - `upper_label`: whose label shows where model and version have one of the same key.
     - `etag_code`: how an old etag is refused. `default_delete`: what becomes of a deleted default version.
+    - `upload_labels`: at which level a model's first version puts the labels that came with it.
     - `copies_labels`: whether a copy has the labels of its source. `deaf_to_done`: ListOperations ignores its filter.
     """
 
@@ -56,6 +57,7 @@ class Ways:
     etag_code: grpc.StatusCode = grpc.StatusCode.ABORTED
     default_delete: str = "refuse"
     copies_labels: bool = False
+    upload_labels: str = "version"
     deaf_to_done: bool = False
 
 

@@ -20,7 +20,7 @@ from fedreg.domain.stages import Approval
 from fedreg_adapters.vertex.client import Client
 from fedreg_adapters.vertex.drafts import begin, check_files, files_of, place_of, read_draft
 from fedreg_adapters.vertex.files import Files
-from fedreg_adapters.vertex.mapping import APPROVAL, KEY, RECORD, key_label, with_marks
+from fedreg_adapters.vertex.mapping import APPROVAL, DONE, KEY, RECORD, key_label
 from fedreg_adapters.vertex.records import Record, Records, record_id
 from fedreg_adapters.vertex.versions import Versions
 
@@ -56,9 +56,12 @@ class Uploads:
         return sorted(found, key=lambda message: int(message.version_id))
 
     async def survivor(self, native: str, key: str) -> Any:
-        """The first version of a key, or None; later twins are removed."""
-        first, *twins = await self.find(native, key) or [None]
-        for twin in twins:
+        """The first version of a key, or None; later twins are removed.
+
+        A twin has the first one's bytes: the label alone could come from the model.
+        """
+        first, *others = await self.find(native, key) or [None]
+        for twin in (other for other in others if other.artifact_uri == first.artifact_uri):
             try:
                 await self._versions.delete(native, twin.version_id)
             except NotFound:
@@ -150,7 +153,9 @@ class Uploads:
         """The version of this upload with all that belongs to it, or None."""
         message = await self.survivor(state.data["native"], state.key)
         if message is not None:
-            await self._evaluate(message, read_draft(state), state.key)
+            draft = read_draft(state)
+            message = await self._label(message, draft, state.data["native"], state.key)
+            await self._evaluate(message, draft, state.key)
         return message
 
     async def _register(self, state: UploadState, uri: str) -> Any:
@@ -177,7 +182,7 @@ class Uploads:
 
     async def _upload(self, draft: VersionDraft, native: str, key: str, uri: str) -> Any:
         """Begin UploadModel: a version of the model, or the model with its first version."""
-        request = {"parent": self._client.parent, "model": self._message(draft, native, key, uri)}
+        request = {"parent": self._client.parent, "model": self._message(draft, key, uri)}
         as_version = {**request, "parent_model": self._versions.resource(native)}
         try:
             await self._versions.get(native)
@@ -190,21 +195,35 @@ class Uploads:
                     raise Conflict("the version was registered meanwhile", outcome=Outcome.UNKNOWN) from None
         return await self._client.start("upload_model", as_version, Effect.WRITE)
 
-    def _message(self, draft: VersionDraft, native: str, key: str, uri: str) -> dict[str, Any]:
-        labels = {**draft.tags, KEY: key_label(key)}
-        if _record_of(draft):
-            labels[RECORD] = record_id(native, key)
-        if draft.approval is not Approval.NONE:
-            labels[APPROVAL] = draft.approval.value
+    def _message(self, draft: VersionDraft, key: str, uri: str) -> dict[str, Any]:
         message: dict[str, Any] = {
             "display_name": draft.model,
             "version_description": draft.description or "",
             "artifact_uri": uri,
-            "labels": with_marks(labels),
+            "labels": {KEY: key_label(key)},
         }
         if self._client.options.image:
             message["container_spec"] = {"image_uri": self._client.options.image}
         return message
+
+    async def _label(self, message: Any, draft: VersionDraft, native: str, key: str) -> Any:
+        """Set the labels of a draft, once.
+
+        UploadModel takes labels too, but nobody says at which level it puts them, and an approval at the model would
+        be every version's.
+        """
+        labels: dict[str, str | None] = dict(draft.tags)
+        if _record_of(draft):
+            labels[RECORD] = record_id(native, key)
+        if draft.approval is not Approval.NONE:
+            labels[APPROVAL] = draft.approval.value
+        if not labels or DONE in message.labels:
+            return message
+
+        def change(live: Any) -> dict[str, str | None]:
+            return {} if DONE in live.labels else {**labels, DONE: "1"}
+
+        return await self._versions.label_version(native, message.version_id, change)
 
     async def _evaluate(self, message: Any, draft: VersionDraft, key: str) -> None:
         """Make sure that the metrics are there, as an evaluation that is named by the key."""

@@ -181,7 +181,7 @@ async def test_the_high_level_package_is_never_imported(backend: VertexBackend) 
     program = (
         "import asyncio, sys\n"
         "from fedreg_adapters.vertex.adapter import VertexAdapter\n"
-        "assert not [name for name in sys.modules if name.startswith(('google.cloud.', 'google.auth', 'grpc'))], sorted(sys.modules)\n"
+        "assert not [m for m in sys.modules if m.startswith(('google.cloud.', 'google.auth', 'grpc'))]\n"
         "from fedreg.registries.calls import GuardedCalls\n"
         "from fedreg.registries.policy import CallPolicy\n"
         "from fedreg_adapters.vertex.manifest import VertexOptions\n"

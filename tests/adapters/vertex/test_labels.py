@@ -31,7 +31,7 @@ def model_labels(backend: VertexBackend) -> dict[str, str]:
 
 def version_labels(backend: VertexBackend, version: Version) -> dict[str, str]:
     own = backend.row(version).labels
-    return {key: value for key, value in own.items() if key not in ("fed-key", "fed-tags")}
+    return {key: value for key, value in own.items() if key not in ("fed-key", "fed-tags", "fed-done")}
 
 
 async def test_a_models_label_stays_at_the_model(backend: VertexBackend, adapter: VertexAdapter) -> None:
@@ -92,6 +92,28 @@ async def test_a_models_label_in_the_way(start: Start, upper_label: str) -> None
         with pytest.raises(Conflict, match="label of the model"):
             await adapter.set_version_tags("churn", "1", {"env": "test"})
     assert model_labels(backend) == {"env": "prod"}
+    await adapter.aclose()
+
+
+@pytest.mark.parametrize("upload_labels", ["version", "model"])
+async def test_what_an_upload_brings_is_its_versions_own(start: Start, upload_labels: str) -> None:
+    """At whichever level UploadModel puts labels: no other version gets tags, records or approvals by it."""
+    backend = await start(upload_labels=upload_labels)
+    adapter = await backend.open_adapter()
+    drafted: dict[str, Any] = {"tags": {"team": "growth"}, "approval": Approval.APPROVED, "params": {"a": "1"}}
+    state = await steps.uploaded(adapter, backend, "churn", **drafted)
+    first = await steps.finish(adapter, state)
+    assert (dict(first.tags), first.approval, dict(first.params)) == ({"team": "growth"}, Approval.APPROVED, {"a": "1"})
+    theirs = {"display_name": "churn", "artifact_uri": "gs://models/theirs"}
+    await backend.sdk("upload_model", {"parent": PARENT, "parent_model": MODEL, "model": theirs})
+    ours = await steps.new_version(adapter, backend, "churn")
+    for number in ("2", ours.version):
+        other = await adapter.get_version("churn", number)
+        assert (dict(other.tags), other.approval, dict(other.params)) == ({}, Approval.NONE, {})
+    await adapter.set_approval(first.id, Approval.REJECTED)
+    again = await steps.finish(adapter, state)
+    assert (again.id, again.approval) == (first.id, Approval.REJECTED), "a repeated finish sets nothing back"
+    assert [version.version for version in await steps.all_versions(adapter, "churn")] == ["1", "2", "3"]
     await adapter.aclose()
 
 

@@ -1,7 +1,8 @@
 """Native copies: CopyModel within the project.
 
 CopyModel takes neither labels nor a request id. So an intent is noted first, in a record named by the key: which
-versions the target had. A copy of that source which came later and has no key is ours: it gets the label then.
+versions the target had. A copy of that source which came later and has no key is ours: it gets the label then. Further
+ones stay: they may be somebody else's, and nothing at Vertex could tell.
 """
 
 from __future__ import annotations
@@ -42,9 +43,7 @@ class Copies:
                 operation="copy_model",
                 outcome=Outcome.UNKNOWN,
             )
-        first, *twins = made
-        for twin in twins:
-            await self._versions.delete(native, twin.version_id)
+        first = made[0]
         record = source.labels.get(RECORD)
         labels = {KEY: key_label(key), RECORD: record, DONE: None, STAGE: None, APPROVAL: None}
         await self._versions.label_version(native, first.version_id, lambda _: labels)

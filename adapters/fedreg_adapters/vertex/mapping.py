@@ -22,7 +22,7 @@ from fedreg.domain.models import Model, Provenance, Version
 from fedreg.domain.names import NameCodec
 from fedreg.domain.stages import NONE, Approval, StageMap, highest_stage
 from fedreg_adapters.vertex.manifest import MODEL_TAG
-from fedreg_adapters.vertex.records import Record
+from fedreg_adapters.vertex.records import DEFAULT_VERSION, Record
 
 OWN = "fed-"
 STAGE, APPROVAL, KEY, RECORD, TAGS = "fed-stage", "fed-approval", "fed-key", "fed-record", "fed-tags"
@@ -223,7 +223,7 @@ def provenance_of(message: Any, record: Record) -> Provenance:
         git_repository=known.git_repository,
         created_by=known.created_by,
         created_at=known.created_at,
-        extra={**known.extra, "vertex_default": "true"},
+        extra={**known.extra, DEFAULT_VERSION: "true"},
     )
 
 

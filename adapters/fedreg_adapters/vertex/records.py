@@ -19,6 +19,7 @@ from fedreg_adapters.vertex.client import Client
 
 MAX_RECORD = 200_000
 SCHEMA = "system.Artifact"
+DEFAULT_VERSION = "vertex_default"  # what provenance says of the default version of the moment; never stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,9 @@ class Record:
     @classmethod
     def of(cls, draft: VersionDraft) -> Record:
         """What of a draft goes into a record."""
-        known = draft.provenance if draft.provenance != Provenance() else None
+        extra = {name: text for name, text in draft.provenance.extra.items() if name != DEFAULT_VERSION}
+        known: Provenance | None = replace(draft.provenance, extra=extra)
+        known = known if known != Provenance() else None
         return cls(params=dict(draft.params), provenance=known)
 
     def to_struct(self) -> dict[str, Any]:

@@ -168,6 +168,15 @@ async def test_a_late_copy_goes(backend: VertexBackend, adapter: VertexAdapter) 
     assert [v.id for v in await steps.all_versions(adapter, "other")][1:] == [copy.id]
 
 
+async def test_a_copy_that_was_there_before_is_not_ours(backend: VertexBackend, adapter: VertexAdapter) -> None:
+    source = await steps.new_version(adapter, backend, "churn")
+    theirs = {"parent": PARENT, "source_model": backend.resource(source), "model_id": "other"}
+    await backend.sdk("copy_model", theirs)
+    copy = await adapter.copy_native(source.id, "other", "key")
+    assert copy.version == "2"
+    assert "fed-key" not in backend.standin.state.version(f"{PARENT}/models/other@1").labels
+
+
 async def test_two_first_versions_at_once(backend: VertexBackend, adapter: VertexAdapter) -> None:
     """One makes the model, the other one finds it there."""
     states = [await steps.uploaded(adapter, backend, "churn") for _ in range(2)]

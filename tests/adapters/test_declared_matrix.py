@@ -121,6 +121,20 @@ MATRIX = {
         # botocore's service model
         limits={"description": 1024, "model_tag_key": 128, "model_tag_value": 256, "version_tag_value": 256},
     ),
+    "vertex": Expected(
+        # UploadModel makes models, nothing else does; no event of a registry is pushed; whether a model's update_time
+        # moves with its versions is nowhere said
+        operations=EVERYTHING - {"create_model", "scan_incremental", "parse_event"},
+        # a label of the version, changed with an etag
+        stages={"production": "tag", "staging": "tag", "archived": "tag", "custom": "tag"},
+        approvals={"none", "pending", "approved", "rejected"},
+        incremental=set(),
+        # artifact_uri is a directory
+        packaging={"files"},
+        # the protos of Model: display_name, labels, version_aliases
+        limits={"model_name": 128, "version_tag_key": 64, "version_tag_value": 64, "model_tag_value": 64, "alias": 128},
+        model_fields=set(),
+    ),
 }
 KINDS = sorted(MATRIX)
 

@@ -122,7 +122,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
 
 
 def test_built_in_kinds_and_plugins_are_listed() -> None:
-    assert manifests.list_kinds() == ("huggingface", "memory", "mlflow", "sagemaker", "toy")
+    assert manifests.list_kinds() == ("huggingface", "memory", "mlflow", "sagemaker", "toy", "vertex")
 
 
 def test_a_plugin_is_loaded() -> None:

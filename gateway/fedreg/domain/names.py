@@ -30,6 +30,7 @@ class NameCodec:
       first is alphanumeric, occurs in it once, and is neither `z` nor a hex digit.
     - `allowed`: characters that stand as they are; `None` means every printable one but `forbidden`.
     - `inner_only`: allowed characters that may stand neither first nor last (SageMaker's `-`).
+    - `not_first`: allowed characters that may not stand first (Vertex's digits).
     - `reserved`: whole spellings the registry refuses (`.` and `..`, say); their first character is escaped.
     """
 
@@ -39,6 +40,7 @@ class NameCodec:
     forbidden: frozenset[str] = frozenset()
     inner_only: frozenset[str] = frozenset()
     reserved: frozenset[str] = frozenset()
+    not_first: frozenset[str] = frozenset()
 
     def encode(self, name: str) -> str:
         """The registry's spelling of `name`. Raises InvalidRequest for the empty name."""
@@ -97,6 +99,8 @@ class NameCodec:
     def _stands(self, name: str, position: int, last: int) -> bool:
         char = name[position]
         if char in self.inner_only and position in (0, last):
+            return False
+        if position == 0 and char in self.not_first:
             return False
         if name.startswith(self.mark, position) or (position == 0 and name in self.reserved):
             return False

@@ -20,6 +20,7 @@ BUILT_IN: Mapping[str, str] = {
     "huggingface": "fedreg_adapters.huggingface.manifest:MANIFEST",
     "mlflow": "fedreg_adapters.mlflow.manifest:MANIFEST",
     "sagemaker": "fedreg_adapters.sagemaker.manifest:MANIFEST",
+    "vertex": "fedreg_adapters.vertex.manifest:MANIFEST",
 }
 
 

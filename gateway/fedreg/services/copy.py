@@ -157,8 +157,8 @@ async def _copy(gateway: Gateway, ctx: Context, steps: CopySteps, intent_id: str
     for turn in range(POLL_LIMIT):
         if "pending" not in version:
             break
-        after = version["poll_after"]
-        version = await ctx.step(f"poll {turn}", partial(steps.poll, state, after), retries=2)
+        waiting, after = version.get("state", state), version["poll_after"]
+        version = await ctx.step(f"poll {turn}", partial(steps.poll, waiting, after), retries=2)
     await ctx.step("verify", lambda: steps.verify(version, sent), retries=2)
     return await ctx.step("record", lambda: steps.record(intent_id, version, sent), preemptible=False)
 

@@ -126,9 +126,10 @@ def _announce(
 async def _fit_new_model(
     source: RegistryAdapter, target: RegistryAdapter, source_model: str, target_model: str
 ) -> tuple[ModelDraft | None, dict[str, Any], tuple[Loss, ...]]:
-    """The model to create at the target with what it can hold of the source's; None where it exists."""
-    if target.capabilities.models != "explicit":
-        return None, {}, ()
+    """The model to create at the target with what it can hold of the source's; None where it exists.
+
+    An implicit one comes with its first version; what the source's has beside it is held by the gateway.
+    """
     try:
         await target.get_model(target_model)
     except NotFound:

@@ -49,11 +49,17 @@ class CopySteps:
         return self._upload.readback
 
     async def create_model(self) -> None:
-        """Make the target model where the plan says it is missing; somebody else may have made it since."""
+        """Make the target model where the plan says it is missing; somebody else may have made it since.
+
+        An implicit model is made by its first version.
+        """
         if self.plan.model_draft is None:
             return
+        target = await self._target()
+        if target.capabilities.models == "implicit":
+            return
         try:
-            await (await self._target()).create_model(self.plan.model_draft)
+            await target.create_model(self.plan.model_draft)
         except AlreadyExists:
             return
 
@@ -215,7 +221,7 @@ def _state(value: Any) -> UploadState:
 
 def _outcome(outcome: Version | Pending) -> Any:
     if isinstance(outcome, Pending):
-        return {"pending": True, "poll_after": outcome.poll_after}
+        return {"pending": True, "poll_after": outcome.poll_after, "state": msgspec.to_builtins(outcome.state)}
     return msgspec.to_builtins(outcome)
 
 

@@ -149,6 +149,8 @@ async def _numbers(adapter: RegistryAdapter, model: str) -> set[int]:
 
 async def _ensure_model(adapter: RegistryAdapter, plan: CopyPlan) -> None:
     assert plan.model_draft is not None
+    if adapter.capabilities.models == "implicit":  # its first version makes it
+        return
     try:
         await adapter.create_model(plan.model_draft)
     except AlreadyExists:

@@ -96,6 +96,8 @@ class TestUpdateModel:
 class TestDeleteModel:
     async def test_is_gone(self, adapter: RegistryAdapter, backend: Backend) -> None:
         name = await steps.new_model(adapter, backend)
+        if adapter.capabilities.models == "implicit":
+            await steps.new_version(adapter, backend, name)
         await adapter.delete_model(name)
         with pytest.raises(NotFound):
             await adapter.get_model(name)

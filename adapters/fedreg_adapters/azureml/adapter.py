@@ -62,8 +62,6 @@ from fedreg_adapters.azureml.mapping import (
     is_version,
     model_of,
     refuse_own,
-    tags_of,
-    without_own,
 )
 from fedreg_adapters.azureml.references import References
 from fedreg_adapters.azureml.stages import Stages
@@ -232,6 +230,7 @@ class AzureMLAdapter(RegistryAdapter):
 
     async def create_version(self, draft: VersionDraft, key: str) -> Version:
         """`source_uri` is an address that Azure takes: in a datastore, of a job, or at another store."""
+        self.capabilities.require(Operation.CREATE_VERSION, registry=self.registry)
         self._check_draft(draft, key)
         uri, native = draft.source_uri or "", CODEC.encode(draft.model)
         if urlsplit(uri).scheme not in _PLACES:
@@ -241,7 +240,7 @@ class AzureMLAdapter(RegistryAdapter):
                 cure=f"use one of {', '.join(f'{scheme}://' for scheme in _PLACES)}",
             )
         await self._containers.get(native)
-        if "/paths/" in uri and not self._client.is_registry and not await self._files.exists(uri):
+        if "/paths/" in uri and not await self._files.exists(uri):
             raise NotFound(f"there is nothing at {uri}", registry=self.registry, cure="upload the bytes first")
         made = await self._uploads.create(native, draft, key, uri, draft.version)
         return await self._version(made, native, draft.model)

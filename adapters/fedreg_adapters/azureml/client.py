@@ -140,9 +140,7 @@ class Client:
             raise self.nonsense(operation, "a web page or other text instead of an answer")
         return Answer(response.status_code, content, headers)
 
-    async def page(
-        self, operation: str, path: str, token: str | None, **params: str
-    ) -> tuple[list[JSON], str | None]:
+    async def page(self, operation: str, path: str, token: str | None, **params: str) -> tuple[list[JSON], str | None]:
         """One page as the service cuts it. RegistryError where the next one is this one again.
 
         Of `nextLink` only the query is taken: no token goes where an answer says.

@@ -32,7 +32,9 @@ from fedreg_adapters.azureml.uploads import Uploads
 from fedreg_adapters.azureml.versions import Versions
 
 _LEFT_BEHIND = {STAGE, BESIDE, PREVIOUS, APPROVAL, COMMENT, COPY}
-_WORKSPACE = re.compile(r"(?P<place>/subscriptions/[^/]+/resourcegroups/[^/]+/providers/[^/]+/workspaces/[^/]+)/models/")
+_WORKSPACE = re.compile(
+    r"(?P<place>/subscriptions/[^/]+/resourcegroups/[^/]+/providers/[^/]+/workspaces/[^/]+)/models/"
+)
 _ATTEMPTS = 20
 
 

@@ -118,7 +118,7 @@ class Datastores:
         return Located(store, key)
 
     def _credentials(self, datastore: str, has_secrets: bool) -> Mapping[str, object]:
-        """What obstore signs with. Blocks: obstore asks for it from threads of its own, also in the middle of an upload."""
+        """What obstore signs with. Blocks: obstore asks from threads of its own, also in the middle of an upload."""
         with self._lock:
             until, held = self._secrets.get(datastore, (datetime.min.replace(tzinfo=UTC), {}))
             if datetime.now(UTC) < until:

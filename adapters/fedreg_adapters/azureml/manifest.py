@@ -73,8 +73,15 @@ CAPABILITIES = Capabilities(
     editable=frozenset({"model.description", "version.description"}),
     version_ids=VersionIds.CALLER,
 )
-# A registry has no DELETE in its data plane, deploys nothing and pushes no events; its versions have no stage.
-_REGISTRY_LACKS = (Operation.DELETE_MODEL, Operation.DELETE_VERSION, Operation.DEPLOYMENTS, Operation.PARSE_EVENT)
+# A registry has no DELETE in its data plane, deploys nothing and pushes no events. Bytes get into it through its
+# own storage, or from a workspace by publishing. Its versions have no stage.
+_REGISTRY_LACKS = (
+    Operation.CREATE_VERSION,
+    Operation.DELETE_MODEL,
+    Operation.DELETE_VERSION,
+    Operation.DEPLOYMENTS,
+    Operation.PARSE_EVENT,
+)
 
 
 def narrow(options: AzureMLOptions) -> Capabilities:
@@ -83,9 +90,7 @@ def narrow(options: AzureMLOptions) -> Capabilities:
     if options.registry is not None:
         if options.workspace is not None:
             raise ConfigError("workspace and registry are both set", cure="keep one of them")
-        return replace(
-            CAPABILITIES.without(*_REGISTRY_LACKS), stages={STAGING: TAG, PRODUCTION: TAG, ARCHIVED: NATIVE}
-        )
+        return replace(CAPABILITIES.without(*_REGISTRY_LACKS), stages={STAGING: TAG, PRODUCTION: TAG, ARCHIVED: NATIVE})
     if not all(workspace):
         missing = ("subscription", "resource_group", "workspace")[[bool(part) for part in workspace].index(False)]
         raise ConfigError(f"{missing} is missing", cure="set subscription, resource_group and workspace, or registry")

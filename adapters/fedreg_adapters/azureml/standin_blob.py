@@ -71,7 +71,9 @@ class Service:
         if request.method == "POST" and request.query.get("comp") == "batch":
             return await self._batch(request, held)
         if request.method in ("GET", "HEAD"):
-            return web.Response(headers={"ETag": '"0x1"', "Last-Modified": format_datetime(datetime.now(UTC), usegmt=True)})
+            return web.Response(
+                headers={"ETag": '"0x1"', "Last-Modified": format_datetime(datetime.now(UTC), usegmt=True)}
+            )
         raise BlobError(400, "UnsupportedOperation")
 
     async def blob(self, request: web.Request) -> web.StreamResponse:
@@ -147,7 +149,11 @@ class Service:
         elif request.headers.get("x-ms-blob-type") != "BlockBlob":
             raise BlobError(400, "InvalidHeaderValue")
         sent = request.headers.get("Content-MD5")
-        if sent and comp is None and sent != base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode():
+        if (
+            sent
+            and comp is None
+            and sent != base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        ):
             raise BlobError(400, "Md5Mismatch")
         held[name] = Blob(data, metadata_of(request))
         return web.Response(status=201, headers=held[name].headers())

@@ -49,7 +49,9 @@ class BlobError(Exception):
 
 def blob_envelope(error: BlobError, *, head: bool) -> web.Response:
     """Blob says the code in a header too, for an answer to HEAD has no body."""
-    text = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{error.code}</Code><Message>{error.code}</Message></Error>'
+    text = (
+        f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{error.code}</Code><Message>{error.code}</Message></Error>'
+    )
     headers = {"x-ms-error-code": error.code, "x-ms-version": "2021-08-06"}
     if head:
         return web.Response(status=error.status, headers=headers)

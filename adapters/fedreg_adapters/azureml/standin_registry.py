@@ -156,7 +156,9 @@ class Registry:
         given = str((await request.json()).get("blobUri") or "")
         if normal_uri(given) != held["properties"]["modelUri"]:
             raise ServiceError(400, "InvalidBlobUri", "The BlobUri is not the asset's.")
-        account = given.split(f"/{REGISTRY}-")[0].rpartition("/")[2] if f"/{REGISTRY}-" in given else REGISTRY_ACCOUNTS[0]
+        account = (
+            given.split(f"/{REGISTRY}-")[0].rpartition("/")[2] if f"/{REGISTRY}-" in given else REGISTRY_ACCOUNTS[0]
+        )
         container = normal_uri(given).removeprefix("registry://").partition("/")[0]
         signed = f"{self._blobs(request)}/{account}/{container}"
         return web.json_response({"blobReferenceForConsumption": self._reference(given, signed, "rl")})

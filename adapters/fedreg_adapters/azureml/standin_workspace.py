@@ -25,7 +25,10 @@ from fedreg_adapters.azureml.standin_state import (
 JSON = dict[str, Any]
 TYPE = "Microsoft.MachineLearningServices/workspaces"
 HOME = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/{TYPE}/{WORKSPACE}"
-BASE = "/subscriptions/{subscription}/{groups:(?i:resourceGroups)}/{group}/providers/{provider}/{kind:(?i:workspaces)}/{workspace}"
+BASE = (
+    "/subscriptions/{subscription}/{groups:(?i:resourceGroups)}/{group}"
+    "/providers/{provider}/{kind:(?i:workspaces)}/{workspace}"
+)
 ACCOUNT_KEY = "c3RhbmRpbi1hY2NvdW50LWtleQ=="
 
 
@@ -164,7 +167,9 @@ class Workspace:
             raise ServiceError(400, "UserError", "No secrets for credentials of type None.")
         if kind == "AccountKey":
             return web.json_response({"secretsType": "AccountKey", "key": ACCOUNT_KEY})
-        return web.json_response({"secretsType": "Sas", "sasToken": f"sv=2021-08-06&sp=racwdl&sig={self.state.signature}"})
+        return web.json_response(
+            {"secretsType": "Sas", "sasToken": f"sv=2021-08-06&sp=racwdl&sig={self.state.signature}"}
+        )
 
     def _require_datastore(self, request: web.Request) -> None:
         name = request.match_info["datastore"]

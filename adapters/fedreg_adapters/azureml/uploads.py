@@ -109,9 +109,7 @@ class Uploads:
         """The version of a finished upload. Raises NotFound where there is none."""
         found = await self._versions.find(_native(state), state.key)
         if not found:
-            raise NotFound(
-                f"upload {state.key!r} was not finished", registry=self._client.registry, operation="poll"
-            )
+            raise NotFound(f"upload {state.key!r} was not finished", registry=self._client.registry, operation="poll")
         return found[0]
 
     async def abort(self, state: UploadState) -> None:

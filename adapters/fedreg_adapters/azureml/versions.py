@@ -187,7 +187,9 @@ class Versions:
 
     # -- changing --------------------------------------------------------------------------------------
 
-    async def change(self, operation: str, native: str, version: str, edit: Edit, target: VersionId | None = None) -> JSON:
+    async def change(
+        self, operation: str, native: str, version: str, edit: Edit, target: VersionId | None = None
+    ) -> JSON:
         """Read, edit properties and tags, write all of it back; nothing is sent where nothing changed.
 
         Every write carries the stage and whether it is archived: what is left out, the service resets.
@@ -204,16 +206,12 @@ class Versions:
 
     async def _put(self, operation: str, native: str, version: str, inner: JSON) -> None:
         body = {"properties": {name: inner[name] for name in WRITABLE if inner.get(name) is not None}}
-        answer = await self._client.call(
-            operation, "PUT", self.path(native, version), Effect.IDEMPOTENT, body=body
-        )
+        answer = await self._client.call(operation, "PUT", self.path(native, version), Effect.IDEMPOTENT, body=body)
         await settle(self._client, operation, answer)
 
     async def delete(self, native: str, version: str) -> None:
         """Deleting what is gone is fine."""
-        answer = await self._client.call(
-            "delete_version", "DELETE", self.path(native, version), Effect.IDEMPOTENT
-        )
+        answer = await self._client.call("delete_version", "DELETE", self.path(native, version), Effect.IDEMPOTENT)
         await settle(self._client, "delete_version", answer)
 
     def path(self, native: str, version: str) -> str:

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import trustme
 from aiohttp import web
+from yarl import URL
 
 from fedreg.domain.calls import Calls
 from fedreg.domain.lineage import Relation
@@ -182,12 +184,12 @@ class AzureMLBackend(Backend):
     # -- Blob ------------------------------------------------------------------------------------------
 
     async def blob_request(self, method: str, place: str, data: bytes | None = None) -> bytes:
-        from yarl import URL
-        from urllib.parse import quote
-
         headers = {"Authorization": "Bearer any", "x-ms-blob-type": "BlockBlob"}
         url = URL(f"{self.plain}/{quote(place)}".replace("/..", "/%2E%2E"), encoded=True)
-        async with aiohttp.ClientSession() as session, session.request(method, url, data=data, headers=headers) as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, url, data=data, headers=headers) as answer,
+        ):
             assert answer.status < 300, await answer.text()
             return await answer.read()
 

@@ -7,6 +7,7 @@ model operations leave out the job, the state and whether a version is archived,
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -124,14 +125,14 @@ class Client:
 
     def _send(self, sender: Any, operation: str, method: str, url: str, params: JSON, body: Any) -> Answer:
         request = HttpRequest(method, url, params=params, json=body, headers={"Accept": "application/json"})
-        try:
-            response = sender.send_request(request)
-            text = response.text()
+        try:  # as a stream: else the SDK refuses an odd type of content before anybody sees the status
+            with sender.send_request(request, stream=True) as response:
+                data = response.read()
         except AzureError as error:
             raise from_failure(error, self.registry, operation) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
         try:
-            content = response.json() if text else {}
+            content = json.loads(data or b"{}")
         except ValueError:
             content = None
         if response.status_code >= 300:

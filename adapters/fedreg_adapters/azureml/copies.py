@@ -6,6 +6,7 @@ service's own publish, whose bytes never pass through the gateway.
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from fedreg.domain.calls import Effect
@@ -24,7 +25,6 @@ from fedreg_adapters.azureml.mapping import (
     key_of,
     properties_of,
     tags_of,
-    version_name_of,
 )
 from fedreg_adapters.azureml.operations import settle
 from fedreg_adapters.azureml.stages import BESIDE, PREVIOUS, STAGE
@@ -35,7 +35,6 @@ _LEFT_BEHIND = {STAGE, BESIDE, PREVIOUS, APPROVAL, COMMENT, COPY}
 _WORKSPACE = re.compile(
     r"(?P<place>/subscriptions/[^/]+/resourcegroups/[^/]+/providers/[^/]+/workspaces/[^/]+)/models/"
 )
-_ATTEMPTS = 20
 
 
 class Copies:
@@ -62,7 +61,10 @@ class Copies:
         return await self._versions.create(native, key, copied(resource, key))
 
     async def _publish(self, source: VersionId, place: str, native: str, key: str) -> JSON:
-        """Publish from a workspace. A second request for the same number is refused, so none is made twice."""
+        """Publish from a workspace, under the source's own version, or where that is taken one that the key makes.
+
+        Neither depends on what is there: a request that is made again, or arrives late, is about the same version.
+        """
         workspace = Place(f"{self._client.options.endpoint.rstrip('/')}{place}", API_VERSION)
         path = self._versions.path(CODEC.encode(source.model), source.version)
         found = (await self._client.call("get_source", "GET", path, place=workspace)).body
@@ -72,35 +74,40 @@ class Copies:
                 registry=self._client.registry,
                 cure="read it again and decide anew",
             )
-        if (lost := await self._unclaimed(native, found)) is not None:
-            return await self._claim(native, version_name_of(lost), key)
-        for _ in range(_ATTEMPTS):
-            number = await self._versions.next_number(native)
-            body = {
-                "destinationName": native,
-                "destinationVersion": number,
-                "registryName": self._client.options.registry,
-            }
-            try:
-                answer = await self._client.call(
-                    "publish", "POST", f"{path}/publish", Effect.WRITE, body=body, place=workspace
-                )
-                await settle(self._client, "publish", answer, home=workspace)
-            except (Conflict, InvalidRequest):
-                if not await self._versions.exists(native, number):
-                    raise
-                continue  # somebody took the number
-            return await self._claim(native, number, key)
-        raise Conflict(f"others took each of {_ATTEMPTS} numbers", registry=self._client.registry, operation="publish")
+        own = source.version.lower()
+        for number in (own, f"{own}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"):
+            if not await self._versions.exists(native, number):
+                await self._request(path, native, number, workspace)
+            if await self._is_unclaimed(native, number, found):
+                return await self._claim(native, number, key)
+        raise Conflict(
+            f"others took version {own!r}, and the one that this key makes",
+            registry=self._client.registry,
+            operation="publish",
+            cure="use a new key",
+        )
 
-    async def _unclaimed(self, native: str, source: JSON) -> JSON | None:
-        """A published copy of the source that no key has claimed: the answer to its publishing got lost."""
+    async def _request(self, path: str, native: str, number: str, workspace: Place) -> None:
+        body = {
+            "destinationName": native,
+            "destinationVersion": number,
+            "registryName": self._client.options.registry,
+        }
+        try:
+            answer = await self._client.call(
+                "publish", "POST", f"{path}/publish", Effect.WRITE, body=body, place=workspace
+            )
+            await settle(self._client, "publish", answer, home=workspace)
+        except (Conflict, InvalidRequest):
+            if not await self._versions.exists(native, number):
+                raise
+
+    async def _is_unclaimed(self, native: str, number: str, source: JSON) -> bool:
+        """Whether a version is a copy of the source that no key has claimed."""
+        found = await self._versions.get(native, number)
         end = source["id"].lower().rpartition("/workspaces/")[2].partition("/")[2]
-        for found in await self._versions.all(native):
-            origin = str(properties_of(found).get("originAssetId") or "").lower()
-            if origin.endswith(f"/{end}") and COPY not in tags_of(found) and extras_of(found) == extras_of(source):
-                return found
-        return None
+        origin = str(properties_of(found).get("originAssetId") or "").lower()
+        return origin.endswith(f"/{end}") and COPY not in tags_of(found) and extras_of(found) == extras_of(source)
 
     async def _claim(self, native: str, number: str, key: str) -> JSON:
         """Give a published version our key, and leave behind what came along of stage and approval."""

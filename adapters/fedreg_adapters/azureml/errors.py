@@ -128,7 +128,7 @@ def _from_failure(error: azure.AzureError) -> tuple[type[FedregError], Outcome, 
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception and everything it wraps: causes, contexts, and what libraries keep in `args` and `reason`."""
+    """An exception and everything it wraps: causes, contexts, and what libraries keep beside."""
     waiting: list[object] = [error]
     seen: set[int] = set()
     while waiting:
@@ -137,4 +137,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(found))
         yield found
-        waiting += [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]
+        kept = (getattr(found, name, None) for name in ("inner_exception", "reason"))
+        waiting += [found.__cause__, found.__context__, *kept, *found.args]

@@ -23,7 +23,7 @@ async def settle(client: Client, operation: str, answer: Answer, *, home: Place 
     for _ in range(_LOOKS):
         if not is_running(answer):
             return _checked(client, operation, answer)
-        await asyncio.sleep(min(wait, _LONGEST))
+        await asyncio.sleep(min(_asked(answer) or wait, _LONGEST))
         answer = await follow(client, operation, answer, home or await client.place())
         wait *= 1.5
     raise RegistryTimeout(
@@ -50,6 +50,11 @@ async def follow(client: Client, operation: str, answer: Answer, place: Place) -
     if found.status == 202 and not _address(found):
         return Answer(202, found.body, {**found.headers, "location": url})
     return found
+
+
+def _asked(answer: Answer) -> float:
+    text = answer.headers.get("retry-after", "")
+    return float(text) if text.isdecimal() else 0.0
 
 
 def _address(answer: Answer) -> str:

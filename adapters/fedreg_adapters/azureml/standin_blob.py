@@ -167,7 +167,7 @@ class Service:
         body = (
             '<?xml version="1.0" encoding="utf-8"?>'
             f'<EnumerationResults ServiceEndpoint="http://local/" ContainerName="{request.match_info["container"]}">'
-            f"<Prefix>{escape(prefix)}</Prefix><Blobs>{shown}</Blobs><NextMarker>{following}</NextMarker>"
+            f"<Prefix>{escape(prefix)}</Prefix><MaxResults>{size}</MaxResults><Blobs>{shown}</Blobs><NextMarker>{following}</NextMarker>"
             "</EnumerationResults>"
         )
         return web.Response(body=body.encode(), content_type="application/xml")

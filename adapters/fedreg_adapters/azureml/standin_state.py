@@ -38,6 +38,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "latestVersion": (str,),
     "nextVersion": (str,),
     "systemMetadata": (dict,),
+    "system_metadata": (dict,),  # as the SDK spells it towards a registry
     "modelPaths": (dict,),
 }
 

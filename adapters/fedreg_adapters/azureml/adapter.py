@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from fedreg.domain.calls import Calls
@@ -19,7 +16,7 @@ from fedreg.domain.capabilities import (
     check_version_draft,
     require_stage,
 )
-from fedreg.domain.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
+from fedreg.domain.errors import Conflict, InvalidRequest, NotFound
 from fedreg.domain.lineage import Edge
 from fedreg.domain.models import (
     Batch,
@@ -48,22 +45,28 @@ from fedreg_adapters.azureml.containers import Containers
 from fedreg_adapters.azureml.copies import Copies
 from fedreg_adapters.azureml.datastores import Datastores
 from fedreg_adapters.azureml.diagnosis import list_findings
+from fedreg_adapters.azureml.edits import (
+    Edit,
+    drop_alias,
+    edit_approval,
+    edit_description,
+    edit_stage,
+    edit_tags,
+)
 from fedreg_adapters.azureml.events import check_secret, read_events
 from fedreg_adapters.azureml.files import Files
 from fedreg_adapters.azureml.lineage import list_deployments, list_edges
 from fedreg_adapters.azureml.manifest import AzureMLOptions, narrow
 from fedreg_adapters.azureml.mapping import (
     ALIAS,
-    APPROVAL,
     CODEC,
-    COMMENT,
     aliases_of,
-    approval_tags,
     is_version,
     model_of,
     refuse_own,
 )
 from fedreg_adapters.azureml.references import References
+from fedreg_adapters.azureml.scans import Scanner
 from fedreg_adapters.azureml.stages import Stages
 from fedreg_adapters.azureml.uploads import Uploads, failed_or_none
 from fedreg_adapters.azureml.versions import Versions
@@ -87,6 +90,7 @@ class AzureMLAdapter(RegistryAdapter):
         self._references = References(self._client, self._versions, self._datastores)
         self._files = Files(self._client, self._datastores, self._references)
         self._uploads = Uploads(self._client, self._versions, self._datastores, self._references)
+        self._scanner = Scanner(self._containers, self._versions, self._model)
         self._copies = Copies(self._client, self._versions, self._uploads)
 
     @property
@@ -132,23 +136,7 @@ class AzureMLAdapter(RegistryAdapter):
         return await self._versions.read(CODEC.encode(model), version, model)
 
     async def scan(self, cursor: str | None) -> Batch:
-        """A page of models with all their versions. A complete scan starts over: lists tell of no changes."""
-        found, token = await self._containers.page(_read_cursor(cursor, self.registry), 100)
-        versions = await asyncio.gather(*(self._versions_of(container) for container in found))
-        return Batch(
-            models=tuple(map(self._model, found)),
-            versions=tuple(version for several in versions for version in several),
-            cursor=json.dumps({"page": token}) if token else json.dumps({"page": None}),
-            complete=token is None,
-            full=True,
-        )
-
-    async def _versions_of(self, container: JSON) -> tuple[Version, ...]:
-        try:
-            found = await self._versions.all(str(container["name"]))
-        except NotFound:  # deleted meanwhile
-            return ()
-        return self._all(found, self._model(container).name, container)
+        return await self._scanner.scan(cursor, self.registry)
 
     async def find_version(self, model: str, key: str) -> Version | None:
         native = CODEC.encode(model)
@@ -163,9 +151,7 @@ class AzureMLAdapter(RegistryAdapter):
         return self._model(await self._containers.create(draft))
 
     async def update_model(self, name: str, *, description: str) -> Model:
-        def edit(inner: JSON, tags: dict[str, str]) -> None:
-            inner["description"] = description
-
+        edit = edit_description(description)
         return self._model(await self._containers.change("update_model", CODEC.encode(name), edit))
 
     async def delete_model(self, name: str) -> None:
@@ -186,22 +172,17 @@ class AzureMLAdapter(RegistryAdapter):
     async def set_model_tags(self, model: str, tags: Mapping[str, str], remove: Collection[str] = ()) -> None:
         refuse_own([*tags, *remove], self.registry)
         check_tags(tags, self.capabilities.limits, registry=self.registry, of_version=False)
-        await self._containers.change("set_model_tags", CODEC.encode(model), _edit_tags(tags, remove))
+        await self._containers.change("set_model_tags", CODEC.encode(model), edit_tags(tags, remove))
 
     async def set_alias(self, model: str, alias: str, version: str) -> None:
         check_alias(alias, self.capabilities.limits, registry=self.registry)
         native = CODEC.encode(model)
         await self._versions.get(native, version)
-        await self._containers.change("set_alias", native, _edit_tags({ALIAS + alias: version}, ()))
+        await self._containers.change("set_alias", native, edit_tags({ALIAS + alias: version}))
 
     async def delete_alias(self, model: str, alias: str) -> None:
-        native, name = CODEC.encode(model), ALIAS + alias
-
-        def edit(inner: JSON, tags: dict[str, str]) -> None:
-            if tags.pop(name, None) is None:
-                raise NotFound(f"alias {alias!r} of model {model!r} does not exist", registry=self.registry)
-
-        await self._containers.change("delete_alias", native, edit)
+        edit = drop_alias(model, alias, self.registry)
+        await self._containers.change("delete_alias", CODEC.encode(model), edit)
 
     # -- bytes in --------------------------------------------------------------------------------------
 
@@ -248,10 +229,7 @@ class AzureMLAdapter(RegistryAdapter):
     # -- changing --------------------------------------------------------------------------------------
 
     async def update_version(self, model: str, version: str, *, description: str) -> Version:
-        def edit(inner: JSON, tags: dict[str, str]) -> None:
-            inner["description"] = description
-
-        native = CODEC.encode(model)
+        native, edit = CODEC.encode(model), edit_description(description)
         return await self._version(await self._versions.change("update_version", native, version, edit), native, model)
 
     async def set_version_tags(
@@ -259,7 +237,7 @@ class AzureMLAdapter(RegistryAdapter):
     ) -> None:
         refuse_own([*tags, *remove], self.registry)
         check_tags(tags, self.capabilities.limits, registry=self.registry, of_version=True)
-        await self._versions.change("set_version_tags", CODEC.encode(model), version, _edit_tags(tags, remove))
+        await self._versions.change("set_version_tags", CODEC.encode(model), version, edit_tags(tags, remove))
 
     async def delete_version(self, model: str, version: str) -> None:
         self.capabilities.require(Operation.DELETE_VERSION, registry=self.registry)
@@ -269,7 +247,7 @@ class AzureMLAdapter(RegistryAdapter):
         held = aliases_of(await self._containers.find(native) or {})
         gone = [ALIAS + alias for alias, pointed in held.items() if pointed == version]
         if gone:
-            await self._containers.change("delete_version", native, _edit_tags({}, gone))
+            await self._containers.change("delete_version", native, edit_tags({}, gone))
 
     async def set_stage(self, target: VersionId, stage: str, expected: str | None = None) -> Version:
         require_stage(self.capabilities, stage, registry=self.registry)
@@ -281,26 +259,11 @@ class AzureMLAdapter(RegistryAdapter):
         return await self._set_stage(target, stage, expected, plain=True)
 
     async def _set_stage(self, target: VersionId, stage: str, expected: str | None, *, plain: bool) -> Version:
-        def edit(inner: JSON, tags: dict[str, str]) -> None:
-            live, _ = self._stages.read(inner, tags)
-            if expected is not None and live != expected:
-                raise PreconditionFailed(
-                    f"stage of {target.model!r} version {target.version} is {live!r}, not {expected!r}",
-                    registry=self.registry,
-                    cure="read it again and decide anew",
-                )
-            changed = self._stages.write(stage, inner, tags, plain=plain)
-            replace_tags(tags, changed.pop("tags"))
-            inner.update(changed)
-
+        edit = edit_stage(self._stages, stage, expected, self.registry, plain=plain)
         return await self._change_target("set_stage", target, edit)
 
     async def set_approval(self, target: VersionId, decision: Approval, comment: str | None = None) -> Version:
-        def edit(inner: JSON, tags: dict[str, str]) -> None:
-            kept = {key: value for key, value in tags.items() if key not in (APPROVAL, COMMENT)}
-            replace_tags(tags, {**kept, **approval_tags(decision, comment)})
-
-        return await self._change_target("set_approval", target, edit)
+        return await self._change_target("set_approval", target, edit_approval(decision, comment))
 
     # -- bytes out -------------------------------------------------------------------------------------
 
@@ -348,7 +311,7 @@ class AzureMLAdapter(RegistryAdapter):
     async def _version(self, resource: JSON, native: str, model: str) -> Version:
         return self._versions.version(resource, model, aliases_of(await self._containers.find(native) or {}))
 
-    async def _change_target(self, operation: str, target: VersionId, edit: Any) -> Version:
+    async def _change_target(self, operation: str, target: VersionId, edit: Edit) -> Version:
         native = CODEC.encode(target.model)
         changed = await self._versions.change(operation, native, target.version, edit, target)
         return await self._version(changed, native, target.model)
@@ -378,27 +341,3 @@ class AzureMLAdapter(RegistryAdapter):
                 registry=self.registry,
                 cure="use files",
             )
-
-
-def _edit_tags(tags: Mapping[str, str], remove: Collection[str]) -> Any:
-    def edit(inner: JSON, held: dict[str, str]) -> None:
-        replace_tags(held, {**{key: value for key, value in held.items() if key not in remove}, **tags})
-
-    return edit
-
-
-def replace_tags(held: dict[str, str], tags: Mapping[str, str]) -> None:
-    """Make `held` what `tags` is."""
-    held.clear()
-    held.update(tags)
-
-
-def _read_cursor(cursor: str | None, registry: str) -> str | None:
-    """The page a cursor resumes at; None for the first."""
-    if cursor is None:
-        return None
-    try:
-        page = json.loads(cursor)["page"]
-    except (ValueError, KeyError, TypeError):
-        raise InvalidRequest(f"cursor {cursor[:40]!r} is none of ours", registry=registry) from None
-    return None if page is None else str(page)

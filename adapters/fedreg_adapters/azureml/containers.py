@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from weakref import WeakValueDictionary
 
 from fedreg.domain.calls import Effect
 from fedreg.domain.errors import AlreadyExists, InvalidRequest, NotFound
 from fedreg.domain.models import ModelDraft
 from fedreg_adapters.azureml.client import ALL, JSON, Client
+from fedreg_adapters.azureml.edits import Edit
 from fedreg_adapters.azureml.mapping import CODEC, KEY, NAME, extras_of, properties_of, tags_of
 from fedreg_adapters.azureml.operations import settle
-
-Tags = dict[str, str]
 
 
 class Containers:
@@ -71,7 +69,7 @@ class Containers:
         except NotFound:
             return None
 
-    async def change(self, operation: str, native: str, edit: Callable[[JSON, Tags], None]) -> JSON:
+    async def change(self, operation: str, native: str, edit: Edit) -> JSON:
         """Read, edit properties and tags, write back; nothing is sent where nothing changed. Raises NotFound."""
         async with self.lock(native):
             before = await self.get(native)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from fedreg.domain.calls import Effect
@@ -19,6 +19,7 @@ from fedreg.domain.errors import (
 from fedreg.domain.models import Version, VersionId
 from fedreg_adapters.azureml.client import ALL, JSON, Client
 from fedreg_adapters.azureml.containers import Containers
+from fedreg_adapters.azureml.edits import Edit
 from fedreg_adapters.azureml.mapping import (
     CODEC,
     TWIN,
@@ -38,7 +39,6 @@ from fedreg_adapters.azureml.stages import Stages
 
 _ATTEMPTS = 20
 _BY_AGE = {"$orderBy": "createdtime asc"}
-Edit = Callable[[JSON, dict[str, str]], None]
 
 
 class Versions:

@@ -46,12 +46,8 @@ async def test_many_blobs_come_in_pages(backend: AzureMLBackend) -> None:
     client = await container(backend)
     for number in range(7):
         await off_loop(client.upload_blob, f"n/{number}", b"x", metadata={"upload_status": "completed"})
-    pages = await off_loop(
-        lambda: [
-            [blob.name for blob in page]
-            for page in client.list_blobs(name_starts_with="n/", results_per_page=3).by_page()
-        ]
-    )
+    listing = client.list_blobs(name_starts_with="n/", results_per_page=3).by_page()
+    pages = await off_loop(lambda: [[blob.name for blob in page] for page in listing])
     assert pages == [["n/0", "n/1", "n/2"], ["n/3", "n/4", "n/5"], ["n/6"]]
     found = await off_loop(lambda: client.get_blob_client("n/0").get_blob_properties())
     assert (found.metadata, found.size, found.blob_type) == ({"upload_status": "completed"}, 1, "BlockBlob")

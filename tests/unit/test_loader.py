@@ -122,14 +122,16 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
 
 
 def test_built_in_kinds_and_plugins_are_listed() -> None:
-    assert manifests.list_kinds() == ("memory", "mlflow", "sagemaker", "toy")
+    assert manifests.list_kinds() == ("azureml", "memory", "mlflow", "sagemaker", "toy")
 
 
 def test_a_plugin_is_loaded() -> None:
     assert manifests.load_manifest("toy") is MANIFEST
 
 
-@pytest.mark.parametrize(("kind", "cure"), [("mlfow", "did you mean 'mlflow'?"), ("zzz", "known: memory, mlflow")])
+@pytest.mark.parametrize(
+    ("kind", "cure"), [("mlfow", "did you mean 'mlflow'?"), ("zzz", "known: azureml, memory, mlflow")]
+)
 def test_an_unknown_kind_names_the_nearest(kind: str, cure: str) -> None:
     with pytest.raises(ConfigError, match=f"kind '{kind}' is unknown") as caught:
         manifests.load_manifest(kind)

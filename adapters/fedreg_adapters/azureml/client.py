@@ -33,10 +33,12 @@ ALL = {"listViewType": "All"}  # archived ones are left out otherwise
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a workspace or registry answers: an address up to its resource, and the version of its API."""
+    """Where a workspace or registry answers: an address up to its resource, the version of its API, and for what
+    a token is asked for (None: Resource Manager)."""
 
     url: str
     api_version: str
+    scope: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Client:
     def __init__(self, registry: str, options: AzureMLOptions, calls: Calls) -> None:
         self.registry, self.options, self.calls = registry, options, calls
         self.threads = Threads(options.max_pool, name=f"azureml-{registry}")
-        self._sender: Any = None
+        self._senders: dict[str, Any] = {}
         self._credential: Any = None
         self._place: Place | None = None
         self._opening = asyncio.Lock()
@@ -90,7 +92,8 @@ class Client:
 
     async def _discover(self) -> Place:
         name = quote(str(self.options.registry), safe="")
-        where = Place(f"{self.options.discovery_endpoint.rstrip('/')}/registrymanagement/v1.0", "v1.0")
+        base = f"{self.options.discovery_endpoint.rstrip('/')}/registrymanagement/v1.0"
+        where = Place(base, "v1.0", self.options.discovery_scope)
         found = (await self.call("discover_registry", "GET", f"registries/{name}/discovery", place=where)).body
         try:
             base = f"{found['primaryRegionResourceProviderUri'].rstrip('/')}/mferp/managementfrontend"
@@ -113,8 +116,8 @@ class Client:
         place: Place | None = None,
     ) -> Answer:
         """One request, guarded. `path` is percent-encoded and relative to the place, or a whole address."""
-        sender = await self._open()  # not under the deadline: the first time it takes seconds
         where = place or await self.place()
+        sender = await self._open(where.scope)  # not under the deadline: the first time it takes seconds
         url = path if "://" in path else f"{where.url}/{path}" if path else where.url
         query = {**(params or {}), "api-version": where.api_version} if "://" not in path else dict(params or {})
 
@@ -193,13 +196,18 @@ class Client:
 
     # -- the SDK ---------------------------------------------------------------------------------------
 
-    async def _open(self) -> Any:
+    async def _open(self, scope: str | None) -> Any:
+        wanted = scope or self._scope
         async with self._opening:
-            if self._sender is None:
-                self._sender = await self.threads.run(self._make_sender)
-            return self._sender
+            if wanted not in self._senders:
+                self._senders[wanted] = await self.threads.run(self._make_sender, wanted)
+            return self._senders[wanted]
 
-    def _make_sender(self) -> Any:
+    @property
+    def _scope(self) -> str:
+        return f"{self.options.endpoint.rstrip('/')}/.default"
+
+    def _make_sender(self, scope: str) -> Any:
         from azure.ai.ml._restclient.arm_ml_service import MachineLearningServicesMgmtClient
 
         options = self.options
@@ -207,7 +215,7 @@ class Client:
             self.credential(),
             options.subscription or "-",  # it only stands in addresses that this adapter does not use
             base_url=options.endpoint,
-            credential_scopes=[f"{options.endpoint.rstrip('/')}/.default"],
+            credential_scopes=[scope],
             retry_total=0,  # Calls retries
             permit_redirects=False,
             connection_timeout=min(5.0, options.timeout),
@@ -233,15 +241,15 @@ class Client:
 
     def list_secrets(self, datastore: str) -> JSON:
         """A datastore's secrets, valid for an hour. Blocks: for obstore, which asks from threads of its own."""
-        sender, where = self._sender or self._make_sender(), self._workspace()
+        sender, where = self._senders.get(self._scope) or self._make_sender(self._scope), self._workspace()
         url = f"{where.url}/datastores/{quote(datastore, safe='')}/listSecrets"
         body = {"expirableSecret": True, "expireAfterHours": 1}
         return self._send(sender, "list_secrets", "POST", url, {"api-version": where.api_version}, body).body
 
     async def aclose(self) -> None:
         """Release connections and threads. Safe to call twice."""
-        sender, self._sender = self._sender, None
-        if sender is not None:
+        senders, self._senders = list(self._senders.values()), {}
+        for sender in senders:
             sender.close()
         credential, self._credential = self._credential, None
         if hasattr(credential, "close"):

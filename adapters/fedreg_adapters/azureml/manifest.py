@@ -27,7 +27,7 @@ class AzureMLOptions:
     - `tenant_id`, `client_id`, `client_secret`: a service principal; or `token`: an access token, as
       `az account get-access-token` prints it; else what azure-identity's DefaultAzureCredential finds.
     - `endpoint`: Azure Resource Manager's address. `authority`: Microsoft Entra's. `discovery_endpoint`: where
-      registries are looked up. They differ in sovereign clouds.
+      registries are looked up, with a token for `discovery_scope`. They differ in sovereign clouds.
     - `blob_endpoint`: address of the blob service, `{account}` stands for the account; by default what the
       datastore says.
     - `ca_bundle`: PEM file of the certificate authority behind `endpoint`, where it is not a public one.
@@ -49,6 +49,7 @@ class AzureMLOptions:
     endpoint: str = "https://management.azure.com"
     authority: str | None = None
     discovery_endpoint: str = "https://eastus.api.azureml.ms"
+    discovery_scope: str = "https://ml.azure.com/.default"
     blob_endpoint: str | None = None
     ca_bundle: str | None = None
     stages: StageOptions = field(default_factory=StageOptions)

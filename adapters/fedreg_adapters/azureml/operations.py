@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from fedreg.domain.errors import Outcome, RegistryError, RegistryTimeout
 from fedreg_adapters.azureml.client import JSON, Answer, Client, Place
 
-_FIRST, _LONGEST = 0.05, 5.0
+_FIRST, _LONGEST = 0.02, 5.0
 _LOOKS = 40  # grows to five seconds each: about three minutes
 _FAILED = {"Failed", "Canceled", "Cancelled"}
 

@@ -18,6 +18,7 @@ from fedreg_adapters.azureml.standin_state import Options, State
 
 STATE: web.AppKey[State] = web.AppKey("state", State)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LOOKUP = "https://ml.azure.com/.default"
 OPEN = ("/_standin/", "/standin")  # Blob has signatures of its own
 
 
@@ -67,6 +68,10 @@ async def _doors(request: web.Request, handler: Handler) -> web.StreamResponse:
     if scheme != "Bearer" or not token or (accepted and token not in accepted):
         text = f"The access token {token} has expired or is not valid."
         raise ServiceError(401, "ExpiredAuthenticationToken", text, "ARM")
+    if token in state.tokens:  # issued here: the lookup of registries is another audience than Resource Manager
+        is_lookup, for_lookup = request.path.startswith("/registrymanagement/"), LOOKUP in state.tokens[token]
+        if is_lookup != for_lookup:
+            raise ServiceError(401, "InvalidAuthenticationTokenAudience", "The audience is invalid.", "ARM")
     if "api-version" not in request.query and not request.path.startswith("/assetstore/"):
         raise ServiceError(400, "MissingApiVersionParameter", "The api-version query parameter is required.", "ARM")
     return await handler(request)

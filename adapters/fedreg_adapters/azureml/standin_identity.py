@@ -37,7 +37,7 @@ def add_routes(app: web.Application, state: State) -> None:
             refusal = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."}
             return web.json_response(refusal, status=401)
         token = secrets.token_urlsafe(24)
-        state.tokens.add(token)
+        state.tokens[token] = str(form.get("scope") or "")
         return web.json_response({"token_type": "Bearer", "expires_in": 3599, "access_token": token})
 
     app.router.add_get("/{tenant}/v2.0/.well-known/openid-configuration", describe)

@@ -97,7 +97,7 @@ class State:
         self.endpoints: dict[str, dict[str, dict[str, JSON]]] = {"onlineEndpoints": {}, "batchEndpoints": {}}
         self.operations: dict[str, Operation] = {}
         self.signature = uuid.uuid4().hex
-        self.tokens: set[str] = set()
+        self.tokens: dict[str, str] = {}  # those that were issued, with their scope
         self.reads = 0
         self._last = datetime.now(UTC)
 

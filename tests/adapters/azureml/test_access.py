@@ -109,7 +109,10 @@ async def test_doctor_names_the_permission(adapter: AzureMLAdapter, backend: Azu
     assert "object id" not in finding.message
 
 
-async def test_a_service_principal(backend: AzureMLBackend) -> None:
+@pytest.mark.parametrize("of_registry", [False, True])
+async def test_a_service_principal(start: Start, of_registry: bool) -> None:
+    """A registry is looked up with a token for Azure ML, everything else is done with one for Resource Manager."""
+    backend = await start(of_registry=of_registry)
     await backend.play(client_secret="hush")
     principal = {"token": None, "tenant_id": "tenant", "client_id": "id", "authority": backend.service.url}
     adapter = await backend.open_adapter(**principal, client_secret="hush")

@@ -47,7 +47,7 @@ class Containers:
         )
         mark = secrets.token_hex(16)
         async with self.lock(native):
-            if await self.find(native) is not None:
+            if await self._is_taken(native):
                 raise taken
             tags = dict(draft.tags) if draft.name == native else {**draft.tags, NAME: draft.name}
             inner: JSON = {"description": draft.description or "", "tags": tags, "properties": {KEY: mark}}
@@ -61,6 +61,14 @@ class Containers:
         if extras_of(made).get(KEY, mark) != mark:
             raise taken
         return made
+
+    async def _is_taken(self, native: str) -> bool:
+        """Whether anything answers to the name, a name that differs in case included: a PUT would change that."""
+        try:
+            await self._client.call("get_model", "GET", f"models/{native}")
+        except NotFound:
+            return False
+        return True
 
     async def find(self, native: str) -> JSON | None:
         """The container, None where there is none."""

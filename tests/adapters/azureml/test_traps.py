@@ -10,6 +10,7 @@ from fedreg.domain.errors import (
     AlreadyExists,
     FedregError,
     InvalidRequest,
+    NotFound,
 )
 from fedreg.domain.models import ModelDraft
 from fedreg.testing import steps
@@ -110,6 +111,21 @@ async def test_two_who_create_a_model(start: Start, properties: str) -> None:
     finally:
         for gateway in gateways:
             await gateway.aclose()
+
+
+async def test_a_name_that_differs_in_case_is_not_written_over(
+    adapter: AzureMLAdapter, backend: AzureMLBackend
+) -> None:
+    """Should the service fold case: what answers to the name is another model, and stays as it is."""
+    body = '{"id": "/models/Churn", "name": "Churn", "properties": {}}'
+    match = Match(method="GET", path=r"/models/churn\?")
+    headers = {"Content-Type": "application/json"}
+    backend.service.inject(Fault(kind=FaultKind.STATUS, match=match, status=200, times=0, headers=headers, body=body))
+    with pytest.raises(AlreadyExists):
+        await adapter.create_model(ModelDraft(name="churn"))
+    with pytest.raises(NotFound):
+        await adapter.get_model("churn")
+    assert (await backend.state())["workspace"] == {}
 
 
 # -- stages ------------------------------------------------------------------------------------------------

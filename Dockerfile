@@ -15,7 +15,7 @@ COPY gateway gateway
 COPY adapters adapters
 RUN /opt/build/bin/python -m hatchling build -t wheel -d /dist
 RUN python -m venv /opt/fedreg \
- && /opt/fedreg/bin/pip install -c constraints.txt "$(echo /dist/fedreg-*.whl)[sagemaker,mlflow,huggingface,vertex]" \
+ && /opt/fedreg/bin/pip install -c constraints.txt "$(echo /dist/fedreg-*.whl)[sagemaker,mlflow,azureml,huggingface,vertex]" \
  && /opt/fedreg/bin/pip uninstall --yes setuptools pip
 
 FROM python:3.11-slim

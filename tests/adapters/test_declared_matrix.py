@@ -60,6 +60,18 @@ class Expected:
 
 
 MATRIX = {
+    "azureml": Expected(
+        # lists have no filter by time; a container's lastModifiedAt does not move with its versions
+        operations=EVERYTHING - {"scan_incremental"},
+        # ModelVersionProperties.stage is free text; custom stages live in a tag beside Development
+        stages={"production": "native", "staging": "native", "archived": "native", "custom": "tag"},
+        # tags
+        approvals={"none", "pending", "approved", "rejected"},
+        incremental=set(),
+        packaging={"files"},
+        # the specification sets none for assets; names beyond 255 characters are hashed
+        limits={},
+    ),
     "huggingface": Expected(
         # a commit holds its files and its description for good; tags, branches and repositories come and go
         operations={

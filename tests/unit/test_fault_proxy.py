@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 import time
 from collections.abc import AsyncIterator
 
@@ -11,6 +12,7 @@ import aiohttp
 import msgspec
 import pytest
 import pytest_asyncio
+import trustme
 from aiohttp import web
 from yarl import URL
 
@@ -74,6 +76,22 @@ async def test_passes_everything_on(
     assert upstream[0].headers[0]["x-amz-target"] == "T.Op"
     assert upstream[0].headers[0]["host"] == proxy.url.removeprefix("http://")
     assert upstream[0].headers[0]["content-length"] == str(len(DATA))
+
+
+async def test_speaks_tls(upstream: tuple[Upstream, str]) -> None:
+    authority = trustme.CA()
+    served, trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(served)
+    authority.configure_trust(trusted)
+    async with FaultProxy(upstream[1], tls=served) as proxy, aiohttp.ClientSession() as client:
+        assert proxy.url.startswith("https://")
+        async with client.get(f"{proxy.url}/a", ssl=trusted) as answer:
+            assert await answer.json() == {"ok": True}
+        proxy.inject(Fault(kind=FaultKind.RESET, times=0))
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await client.get(f"{proxy.url}/a", ssl=trusted)
+        assert proxy.fired >= 1
+    assert [path for _, path, _ in upstream[0].got] == ["/a"]
 
 
 async def test_ranges_and_counts(proxy: FaultProxy, client: aiohttp.ClientSession) -> None:

@@ -122,7 +122,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
 
 
 def test_built_in_kinds_and_plugins_are_listed() -> None:
-    assert manifests.list_kinds() == ("huggingface", "memory", "mlflow", "sagemaker", "toy", "vertex")
+    assert manifests.list_kinds() == ("azureml", "huggingface", "memory", "mlflow", "sagemaker", "toy", "vertex")
 
 
 def test_a_plugin_is_loaded() -> None:
@@ -130,7 +130,7 @@ def test_a_plugin_is_loaded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "cure"), [("mlfow", "did you mean 'mlflow'?"), ("zzz", "known: huggingface, memory, mlflow")]
+    ("kind", "cure"), [("mlfow", "did you mean 'mlflow'?"), ("zzz", "known: azureml, huggingface, memory")]
 )
 def test_an_unknown_kind_names_the_nearest(kind: str, cure: str) -> None:
     with pytest.raises(ConfigError, match=f"kind '{kind}' is unknown") as caught:

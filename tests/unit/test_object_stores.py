@@ -14,6 +14,7 @@ from moto.server import ThreadedMotoServer
 
 from fedreg.domain.errors import (
     ConfigError,
+    Conflict,
     FedregError,
     IntegrityError,
     InvalidRequest,
@@ -156,6 +157,15 @@ async def test_get_bytes_has_a_limit(store: ObjectStore) -> None:
     assert await store.get_bytes("f", limit=5) == b"12345"
     with pytest.raises(IntegrityError, match="more than 4"):
         await store.get_bytes("f", limit=4)
+
+
+async def test_created_once(store: ObjectStore) -> None:
+    await store.put_bytes("f", b"first", create=True)
+    with pytest.raises(Conflict):
+        await store.put_bytes("f", b"second", create=True)
+    assert await store.get_bytes("f", limit=9) == b"first"
+    await store.put_bytes("f", b"third")
+    assert await store.get_bytes("f", limit=9) == b"third"
 
 
 async def test_a_local_store_does_not_follow_links_out_of_its_root(tmp_path: Path) -> None:

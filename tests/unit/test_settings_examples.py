@@ -27,6 +27,7 @@ EXAMPLES = sorted(path.name for path in CONFIG.glob("*.yaml"))
 
 def load(name: str, directory: Path) -> Settings:
     (directory / "mlflow-token").write_text("hunter2\n")
+    (directory / "azure-secret").write_text("hunter3\n")
     return load_settings(Path(shutil.copy(CONFIG / name, directory)), ENVIRONMENT)
 
 
@@ -43,7 +44,7 @@ def test_an_example_loads(name: str, tmp_path: Path) -> None:
 
 def test_the_full_one_uses_every_section(tmp_path: Path) -> None:
     settings = load("full.yaml", tmp_path)
-    assert set(settings.registries) == {"mlflow-prod", "mlflow-old", "sm-eu", "hf", "vx", "scratch"}
+    assert set(settings.registries) == {"mlflow-prod", "mlflow-old", "sm-eu", "hf", "vx", "az", "scratch"}
     assert settings.registries["mlflow-prod"].options.token == "hunter2"
     assert set(settings.links) == {"churn", "teams"}
     assert set(yaml.safe_load((CONFIG / "full.yaml").read_text())) == set(settings.redacted()) - {"file"}

@@ -71,11 +71,13 @@ class ObjectStore:
             return await self.put_bytes(key, b"".join([chunk async for chunk in chunks]))
         return await self.put_chunks(key, chunks, at_most=source.size, part_size=part_size, parallel=parallel)
 
-    async def put_bytes(self, key: str, data: bytes) -> StoredObject:
-        """Write a small object in one request."""
+    async def put_bytes(self, key: str, data: bytes, *, create: bool = False) -> StoredObject:
+        """Write a small object in one request. With `create` only where there is none yet, else Conflict."""
         await self._guard(key)
         try:
-            done = await obstore.put_async(self._backend, key, data, use_multipart=False)
+            done = await obstore.put_async(
+                self._backend, key, data, use_multipart=False, mode="create" if create else "overwrite"
+            )
         except Exception as error:  # obstore raises its own family and builtins alike
             raise self._error(error, "put", key) from error
         return StoredObject(key=key, size=len(data), etag=done["e_tag"])

@@ -16,6 +16,7 @@ from fedreg.domain.port import AdapterManifest
 
 ENTRY_POINT_GROUP = "fedreg.adapters"
 BUILT_IN: Mapping[str, str] = {
+    "azureml": "fedreg_adapters.azureml.manifest:MANIFEST",
     "memory": "fedreg_adapters.memory.manifest:MANIFEST",
     "huggingface": "fedreg_adapters.huggingface.manifest:MANIFEST",
     "mlflow": "fedreg_adapters.mlflow.manifest:MANIFEST",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -67,12 +68,16 @@ class Held:
 
 @dataclass
 class FaultProxy:
-    """Forwards everything to `upstream`; the `Host` header stays the client's, so that signatures hold."""
+    """Forwards everything to `upstream`; the `Host` header stays the client's, so that signatures hold.
+
+    With `tls` it speaks HTTPS to clients: some SDKs send no token over anything else.
+    """
 
     upstream: str
     host: str = "127.0.0.1"
     port: int = 0
     url: str = ""
+    tls: ssl.SSLContext | None = None
     counters: dict[tuple[str, str], Counter] = field(default_factory=dict)
     fired: int = 0
     _armed: list[Armed] = field(default_factory=list)
@@ -102,10 +107,10 @@ class FaultProxy:
         server = web.Server(self._handle, read_bufsize=CHUNK, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.2)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port)
+        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self.tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        self.url = f"http://{self.host}:{self.port}"
+        self.url = f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     async def aclose(self) -> None:
         """Stop listening; held requests are dropped."""

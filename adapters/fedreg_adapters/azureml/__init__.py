@@ -1,0 +1,1 @@
+"""Azure Machine Learning: a workspace's models, or a registry's."""

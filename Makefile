@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer, make and a package index, and nothing else: every target makes .venv by itself.
 #   make demo              the tour, then a sandbox that stays up (ONCE=1: ends after the tour)
 #   make test              lint and all tests (ARGS="-k copy": some of them)
-#   make conformance kind=mlflow
+#   make conformance kind=mlflow   (LIVE=1: on a registry of your own, see CONTRIBUTING.md)
 MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
@@ -59,12 +59,16 @@ soak: setup
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
 
 conformance: setup
+ifneq ($(filter-out 0,$(LIVE)),)
+	@FEDREG_LIVE_KIND=$(kind) $(BIN)/python -m pytest tests/live/conformance.py --timeout 1800 $(ARGS)
+else
 	$(BIN)/python -m pytest tests/adapters -k conformance $(if $(filter-out all,$(kind)),--kind $(kind)) $(ARGS)
+endif
 
-# The table of docs/errors.md is what the tests of bad input were answered.
+# The table of docs/errors.md is what the tests of bad input were answered; docs/translation.md what copies became.
 docs: setup
 	$(BIN)/python docs/generate.py
-	FEDREG_WRITE_DOCS=1 $(BIN)/python -m pytest tests/errors
+	FEDREG_WRITE_DOCS=1 $(BIN)/python -m pytest tests/errors tests/translation
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

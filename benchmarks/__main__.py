@@ -19,12 +19,15 @@ from benchmarks.table import Row, render, to_json
 BENCHMARKS: Mapping[str, str] = {
     "keyed-read": "benchmarks.keyed_read",
     "live-read": "benchmarks.live_read",
+    "isolation": "benchmarks.isolation",
+    "loop-lag": "benchmarks.loop_lag",
     "inventory": "benchmarks.inventory",
     "lineage": "benchmarks.lineage",
     "copy": "benchmarks.copying",
     "migration": "benchmarks.migration",
     "promotions": "benchmarks.promotions",
     "help": "benchmarks.starting",
+    "footprint": "benchmarks.footprint",
 }
 
 

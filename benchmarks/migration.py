@@ -94,19 +94,17 @@ def _describe(count: int, runs: list[dict[str, Any]]) -> str:
 def _mlflow_servers(home: Path) -> Iterator[tuple[str, str]]:
     """Two real `mlflow server`s with their artifact proxies, on SQLite; yields their addresses."""
     with ExitStack() as stack:
-        started = [_start_mlflow(home / name) for name in ("source", "target")]
-        for server, _ in started:
-            stack.callback(server.stop)
+        started = [_start_mlflow(home / name, stack) for name in ("source", "target")]
         for server, url in started:
             wait_until(server, partial(answers, f"{url}/health"))
         yield started[0][1], started[1][1]
 
 
-def _start_mlflow(home: Path) -> tuple[ServerProcess, str]:
+def _start_mlflow(home: Path, stack: ExitStack) -> tuple[ServerProcess, str]:
     home.mkdir()
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", str(WORKERS), "--backend-store-uri", "sqlite:///mlflow.db"]
     command += ["--artifacts-destination", "./artifacts"]
     env = {**QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return start_server("mlflow", command, home, env), f"http://127.0.0.1:{port}"
+    return start_server("mlflow", command, home, stack, env), f"http://127.0.0.1:{port}"

@@ -93,6 +93,13 @@ def start_server(
             child.process.terminate()
 
 
+def run_child(module: str, *args: object, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What a worker without tasks prints. Raises BenchmarkFailed where it fails."""
+    with start_child(module, *args, env=env) as child:
+        found: dict[str, Any] = json.loads(child.read_line())
+        return found
+
+
 def pin(pid: int, core: int | None) -> None:
     """Keep a process on one of the processors we may use, counted round; where the system lets us."""
     if core is None or not hasattr(os, "sched_setaffinity"):

@@ -24,6 +24,8 @@ from fedreg.api.routes import ROUTES
 from fedreg.domain.capability_table import capability_rows, describe_capabilities
 from fedreg.domain.errors import ERRORS, Outcome
 from fedreg.domain.port import AdapterManifest
+from fedreg.domain.proofs import LEGEND, Proofs, list_proofs, mark_cell, spell_proofs
+from fedreg.registries.ledgers import load_ledger
 from fedreg.registries.manifests import BUILT_IN, load_manifest
 from fedreg.registries.policy import CallPolicy
 from fedreg.settings import json_schema
@@ -275,29 +277,43 @@ def _adapter(manifest: AdapterManifest) -> str:
     ]
     if manifest.notes:
         parts += ["## Notes", "\n".join(f"- {note}" for note in manifest.notes)]
+    proofs = _proofs(manifest)
     described = describe_capabilities(manifest.capabilities)
-    rows = [(name, _code(text)) for name, text in described.items()]
+    described |= {name: "yes" for name in proofs if name not in described}
+    rows = [(name, _code(text), spell_proofs(proofs.get(name, ()))) for name, text in described.items()]
     parts += [
         "## Capabilities",
         "What the kind can do at most; a registry may allow less, and `fedreg capabilities` shows what it does.",
-        _table(("capability", manifest.kind), rows),
+        _table(("capability", manifest.kind, "proven by"), rows),
         *_quality(manifest),
     ]
     return _page(parts)
 
 
 def _capabilities(manifests: Mapping[str, AdapterManifest]) -> str:
-    rows = capability_rows({kind: manifest.capabilities for kind, manifest in manifests.items()})
-    cells = [(row["capability"], *(_code(row[kind]) for kind in manifests)) for row in rows]
+    proofs = {kind: _proofs(manifest) for kind, manifest in manifests.items()}
+    access = {kind: [name for name in proofs[kind] if name.startswith("access ")] for kind in manifests}
+    rows = capability_rows({kind: manifest.capabilities for kind, manifest in manifests.items()}, access)
+    cells = [
+        (name, *(mark_cell(_code(row[kind]), proofs[kind].get(name, ())) for kind in manifests))
+        for row in rows
+        for name in (row["capability"],)
+    ]
     return _page(
         [
             MADE.format(source="the adapters' manifests"),
             "# Capabilities",
             "What each kind can do at most. `-` stands for what a registry can't do or hold, or does not limit. "
             "`fedreg capabilities` prints the same for configured registries, narrowed to what they allow.",
+            "Each cell is marked with what saw it work; why a cell is unproven, the page of its kind says.",
+            f"> {LEGEND}",
             _table(("capability", *(f"[{kind}](adapters/{kind}.md)" for kind in manifests)), cells),
         ]
     )
+
+
+def _proofs(manifest: AdapterManifest) -> dict[str, Proofs]:
+    return list_proofs(manifest.capabilities, load_ledger(manifest.kind))
 
 
 def _quality(manifest: AdapterManifest) -> list[str]:
@@ -310,7 +326,7 @@ def _quality(manifest: AdapterManifest) -> list[str]:
     legend = "\n".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), text.splitlines()))
     parts = ["## Quality", f"```text\n{legend}\n```"]
     for section, entries in yaml.safe_load(text).items():
-        if not isinstance(entries, Mapping):
+        if not isinstance(entries, Mapping) or section in ("capabilities", "access"):  # they mark the table
             continue
         proven = any(isinstance(entry, list) for entry in entries.values())
         rows = [(str(name), _entry(entry)) for name, entry in entries.items()]

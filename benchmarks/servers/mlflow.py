@@ -1,7 +1,7 @@
 """An MLflow server as far as reading one version needs it, with its artifact proxy.
 
-Any model `size-N` exists, with one version 1 whose file `weights.bin` has N bytes. `--delay` holds every answer of
-the REST API back by so many seconds; files come at once.
+Any model `size-N` exists, with one version 1 whose file `weights.bin` has N bytes; searches find those of `SEARCHED`.
+`--delay` holds every answer of the REST API back by so many seconds; files come at once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from benchmarks.servers.http import Answer, Buffer, Request, byte_range, serve
 
 API, PROXY = "/api/2.0/mlflow/", "/api/2.0/mlflow-artifacts/artifacts"
 FILE = "weights.bin"
+SEARCHED = tuple(f"size-{1024 + number}" for number in range(200))
 _BLOCK = os.urandom(4 << 20)
 
 
@@ -29,6 +30,10 @@ def answer(request: Request, delay: float) -> Answer:
     if request.path == PROXY:
         name = request.query.get("path", "").partition("/")[0]
         return _json({"files": [{"path": FILE, "is_dir": False, "file_size": _size_of(name)}]})
+    if request.path == f"{API}registered-models/search":
+        return _json({"registered_models": [_model(each) for each in SEARCHED]})
+    if request.path == f"{API}model-versions/search":
+        return _json({"model_versions": [_version(each) for each in SEARCHED]})
     name = request.query.get("name", "")
     if _size_of(name) is None:
         return _json({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"no model {name}"}, 404)

@@ -64,6 +64,7 @@ async def open_gateway(
             stage_order=settings.stage_order,
         )
         stack.push_async_callback(gateway.close_engine)
+        stack.push_async_callback(gateway.scans.aclose)
         yield gateway
 
 

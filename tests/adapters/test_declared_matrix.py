@@ -1,22 +1,19 @@
 """What each kind should declare, written by hand from its vendor's documentation: declaring too little fails too.
 
-The conformance suite proves that what is declared is true. This table says that nothing true is left out.
+The conformance suite proves that what is declared is true. This table says that nothing true is left out. By what each
+is proven, and why what is left out is left out, quality.yaml says: test_ledgers.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
-import yaml
 
 from fedreg.domain.capabilities import Capabilities, Change, Operation
 from fedreg.domain.stages import Approval
 from fedreg.registries.manifests import BUILT_IN, load_manifest
 
-ADAPTERS = Path(__file__).parents[2] / "adapters" / "fedreg_adapters"
-PROOFS = {"standin", "server", "fake", "oracle", "live"}
 EVERYTHING = {
     "create_model",
     "update_model",
@@ -206,16 +203,3 @@ def test_fields(kind: str) -> None:
 def test_limits(kind: str) -> None:
     limits = capabilities_of(kind).limits
     assert {name: getattr(limits, name) for name in MATRIX[kind].limits} == MATRIX[kind].limits
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_quality_page(kind: str) -> None:
-    """quality.yaml says by what each declared operation is proven, and why what is left out is left out."""
-    page = yaml.safe_load((ADAPTERS / kind / "quality.yaml").read_text(encoding="utf-8"))
-    assert page["kind"] == kind
-    for operation in MATRIX[kind].operations:
-        proofs = page["capabilities"].get(operation)
-        assert proofs and set(proofs) <= PROOFS, f"{operation}: by what is it proven?"
-    for operation in EVERYTHING - MATRIX[kind].operations:
-        assert page["exempt"].get(operation), f"{operation}: why is it left out?"
-    assert all(isinstance(reason, str) and reason for reason in page["exempt"].values())

@@ -43,6 +43,32 @@ async def test_bare_slashes_reach_the_same_model(api: Any, seed: Any) -> None:
     assert listed["items"][0]["model"] == "team/eu/churn"
 
 
+async def test_a_registrys_own_spelling_reaches_the_same_model(api: Any, seed: Any) -> None:
+    for name in ("team/churn", "x" * 80, "plain"):
+        await seed(name)
+        model = (await api("GET", M, registry="left", model=name, expect=200)).json
+        spelled = {"registry": "left", "model": model["native_name"]}
+        assert (await api("GET", M, **spelled, expect=200)).json["name"] == name
+        version = (await api("GET", f"{M}/versions/{{version}}", **spelled, version="1", expect=200)).json
+        assert version["model"] == name
+        change = await api("PUT", f"{M}/versions/{{version}}/stage", **spelled, version="1", body={"stage": "staging"})
+        assert change.status == 200
+        assert (await api("GET", M, **spelled, expect=200)).json["name"] == name
+
+
+async def test_a_model_that_is_really_called_like_a_spelling_comes_first(api: Any, seed: Any) -> None:
+    await seed("team/churn")
+    spelling = (await api("GET", M, registry="left", model="team/churn", expect=200)).json["native_name"]
+    await seed(spelling)
+    for name in ("team/churn", spelling):
+        assert (await api("GET", M, registry="left", model=name, expect=200)).json["name"] == name
+
+
+async def test_what_no_model_is_spelled_like_is_not_found(api: Any) -> None:
+    for name in ("nox_2fzmodel", "nox_h" + "0" * 26, "nox_", "x_zz"):
+        await api("GET", M, registry="left", model=name, expect=404)
+
+
 async def test_a_longer_path_is_never_taken_for_a_model(api: Any) -> None:
     response = await api.client.delete("/v1/registries/left/models/churn/versions/1/stage")
     assert (response.status, response.headers["Allow"]) == (405, "PUT")

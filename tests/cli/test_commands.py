@@ -18,6 +18,7 @@ from fedreg.cli.main import COMMANDS, run
 from fedreg.cli.main import fedreg as root
 from fedreg.client.local import LocalClient
 from fedreg.domain.lineage import version_node
+from fedreg.domain.proofs import LEGEND
 from fedreg.domain.records import IntentState
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import LineageGraph, OperationView
@@ -59,6 +60,28 @@ def test_every_format_shows_the_same_rows(fedreg: Command, churn: str) -> None:
     assert [row["version"] for row in table] == ["1", "2"]
     assert fedreg("inventory", "-o", "name").out == "left:churn@version:2\n"
     assert "OBSERVED" in fedreg("inventory", "-o", "wide").out
+
+
+def test_capabilities_are_marked_with_what_proves_them(fedreg: Command, tmp_path: Path) -> None:
+    config = tmp_path / "marked.yaml"
+    config.write_text("registries:\n  m: {kind: memory}\n  sm: {kind: sagemaker, artifact_root: 's3://bucket/x'}\n")
+    table = fedreg("--config", str(config), "capabilities")
+    rows = {line.split("  ")[0]: line for line in table.out.splitlines()}
+    assert rows["set_stage"].split()[1:] == ["yes", "[s]", "yes", "[os]"]
+    assert rows["limit file_size"].split()[2:] == ["-", "5497558138880", "[unproven]"]
+    assert rows["access profile"].split()[2:] == ["-", "yes", "[unproven]"]
+    assert table.out.splitlines()[-1] == LEGEND
+    spelled = {
+        row["capability"]: row
+        for row in csv.DictReader(io.StringIO(fedreg("--config", str(config), "capabilities", "-o", "csv").out))
+    }
+    assert (spelled["set_stage"]["sm"], spelled["set_stage"]["sm proven by"]) == ("yes", "oracle, stand-in")
+    assert "PROVEN BY" in fedreg("--config", str(config), "capabilities", "-o", "wide").out
+    whole = json.loads(fedreg("--config", str(config), "capabilities", "--json").out)
+    assert [view["registry"] for view in whole] == ["m", "sm"] and "set_stage" in whole[1]["capabilities"]["operations"]
+    assert whole[1]["proofs"]["access profile"] == ["unproven"] and "SSO" in whole[1]["unproven"]["access profile"]
+    lines = fedreg("--config", str(config), "capabilities", "-o", "ndjson").out.splitlines()
+    assert [json.loads(line) for line in lines] == whole
 
 
 def test_models_are_read_live(fedreg: Command, churn: str) -> None:

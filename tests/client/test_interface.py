@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fedreg.client.interface import Client
+from fedreg.domain.capability_table import describe_capabilities
 from fedreg.domain.errors import (
     ERRORS,
     AlreadyExists,
@@ -24,6 +25,7 @@ from fedreg.domain.errors import (
     PreconditionFailed,
     Unsupported,
 )
+from fedreg.domain.proofs import Proof
 from fedreg.domain.records import Actor, Intent, IntentKind, IntentState, InventoryQuery
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import ModelView, VersionView
@@ -48,6 +50,15 @@ async def test_registries(client: Client) -> None:
     assert capabilities.keys() == {"left", "right"} and capabilities["left"].operations
     assert [found.registry for found in await client.doctor(["right"])] == ["right"]
     assert [found.registry for found in await client.doctor()] == ["left", "right"]
+
+
+async def test_capabilities_say_what_proves_them(client: Client) -> None:
+    [left, _] = await client.capabilities()
+    assert left.proofs["upload"] == left.proofs["stage production"] == (Proof.STANDIN,)
+    assert left.proofs.keys() == {
+        name for name, text in describe_capabilities(left.capabilities).items() if text != "-"
+    }
+    assert "oracle" in left.exempt and not left.unproven
 
 
 async def test_scans(client: Client, seed: Seed, vendor: Vendor) -> None:

@@ -27,7 +27,8 @@ import pytest_asyncio
 import yaml
 
 from fedreg.api.routes import ROUTES
-from fedreg.sandbox.sandbox import CREDENTIALS, REGION, Sandbox
+from fedreg.sandbox.sandbox import Sandbox
+from fedreg.sandbox.servers import CREDENTIALS, REGION
 from fedreg.settings.sections import ServerSettings
 from fedreg.testing.backend import Match
 

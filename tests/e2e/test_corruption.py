@@ -16,7 +16,8 @@ from fedreg.client.local import LocalClient
 from fedreg.domain.errors import IntegrityError, NotFound, RegistryUnavailable
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import ModelView
-from fedreg.sandbox.sandbox import BUCKET, Sandbox
+from fedreg.sandbox.sandbox import Sandbox
+from fedreg.sandbox.servers import BUCKET
 from fedreg.testing.backend import Fault, FaultKind, Match
 from fedreg.testing.faults import FaultProxy
 

@@ -2,19 +2,53 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
 
 COMMAND = [sys.executable, "-m", "fedreg.cli.main", "demo"]
+REGISTRIES = {
+    "azure-ws": "azureml",
+    "hub": "huggingface",
+    "mlflow-prod": "mlflow",
+    "sm-eu": "sagemaker",
+    "vertex-eu": "vertex",
+}
+SEEDED = {
+    ("azure-ws", "credit-risk", "1"),
+    ("hub", "intents", "v1"),
+    ("hub", "mini-bert", "v1"),
+    ("mlflow-prod", "churn", "1"),
+    ("mlflow-prod", "churn", "2"),
+    ("mlflow-prod", "fraud.detector_eu", "1"),
+    ("sm-eu", "pricing", "1"),
+    ("vertex-eu", "demand", "1"),
+}
+IN_PRODUCTION = {
+    ("azure-ws", "churn", "1"),
+    ("azure-ws", "credit-risk", "1"),
+    ("hub", "churn", "v1"),
+    ("mlflow-prod", "churn", "2"),
+    ("sm-eu", "churn", "1"),
+    ("sm-eu", "pricing", "1"),
+    ("vertex-eu", "churn", "1"),
+}
+TREE = """\
+vertex-eu:intents@version:1
+came from
+  copied from: version azure-ws:intents@version:1
+    copied from: version hub:intents@version:v1
+      derived from: model acme/mini-bert
+"""
 SHOWN = (
-    "models:/churn@champion -> version 2",
-    '"Stage": "Production"',
-    '"ModelApprovalStatus": "Approved"',
     "=  model.skops",
     "copied from: version mlflow-prod:churn@version:2",
     "stage set",
@@ -24,34 +58,87 @@ SHOWN = (
 )
 
 
-def test_the_tour(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*COMMAND, "--once"], env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+class Tour:
+    """What a tour printed: the output of a command, found by how the command begins."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._steps = re.findall(r"^\$ (.*)\n((?:(?!\$ |# \S).*\n)*)", text, re.MULTILINE)
+
+    def output(self, command: str) -> str:
+        return next(output for given, output in self._steps if given.startswith(command))
+
+    def rows(self, command: str) -> set[tuple[str, str, str]]:
+        """Registry, model and version of an inventory's lines."""
+        lines = [line.split() for line in self.output(command).splitlines()[1:] if line]
+        return {(words[0], words[1], words[2]) for words in lines}
+
+    def native(self, arguments: str) -> Any:
+        """What a vendor's own SDK showed."""
+        return json.loads(self.output(f"python -m fedreg.sandbox.native {arguments}"))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A tour that has ended, on a machine without any credentials; what it left behind is counted."""
+    home = tmp_path_factory.mktemp("demo")
+    env = {"PATH": os.environ["PATH"], "TMPDIR": str(home), "HOME": str(home)}
+    ended = subprocess.run([*COMMAND, "--once"], env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert list(home.iterdir()) == []
+    return ended
+
+
+@pytest.fixture(scope="module")
+def tour(done: subprocess.CompletedProcess[str]) -> Tour:
+    return Tour(done.stdout)
+
+
+def test_the_main_job(tour: Tour, done: subprocess.CompletedProcess[str]) -> None:
     for text in SHOWN:
-        assert text in done.stdout, text
-    check = done.stdout.partition("$ fedreg check")[2].partition("\n# ")[0]
-    assert {line[0] for line in check.splitlines()[2:] if line[:1] in "=*+-?!"} == {"="}
+        assert text in tour.text, text
+    check = tour.output("fedreg check")
+    assert {line[0] for line in check.splitlines()[1:] if line and line[0] in "=*+-?!"} == {"="}
     digests = {line.split()[0] for line in done.stderr.splitlines() if line.startswith("sha256:")}
     assert len(digests) == 1, "both ends have one digest"
-    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_demo_that_is_ended_takes_its_servers_along(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        COMMAND,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
+def test_one_inventory_of_five_kinds(tour: Tour) -> None:
+    lines = [line.split() for line in tour.output("fedreg registries").splitlines()[1:] if line]
+    assert {words[0]: words[1] for words in lines} == REGISTRIES
+    assert all("yes" in words for words in lines), "each of them answers"
+    assert tour.rows("fedreg inventory --versions") == SEEDED
+    assert tour.rows("fedreg inventory --versions --stage production") == IN_PRODUCTION
+
+
+def test_one_model_in_production_as_each_vendor_shows_it(tour: Tour) -> None:
+    assert tour.output("python -m fedreg.sandbox.native mlflow").startswith("models:/churn@champion -> version 2")
+    package = tour.native("sagemaker churn 1")
+    assert (package["ModelLifeCycle"]["Stage"], package["ModelApprovalStatus"]) == ("Production", "Approved")
+    uploaded = tour.native("vertex churn 1")
+    assert uploaded["name"].endswith("/models/churn@1")
+    assert (uploaded["labels"]["fed-stage"], uploaded["labels"]["team"]) == ("production", "growth")
+    version = tour.native("azureml churn 1")
+    assert (version["stage"], version["tags"]["team"]) == ("Production", "growth")
+    revision = tour.native("huggingface churn production")
+    assert revision["tags"] == ["v1"] and "production" in revision["branches"]
+
+
+def test_lineage_crosses_registries(tour: Tour) -> None:
+    assert tour.output("fedreg lineage vertex-eu:intents").rstrip() == TREE.rstrip()
+
+
+@pytest.mark.parametrize("said", ["starting", "training"])
+def test_a_demo_that_is_ended_takes_its_servers_along(tmp_path: Path, said: str) -> None:
+    """In the middle of the boot, and while models are made."""
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(COMMAND, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
-    next(line for line in process.stderr if line.startswith("training"))
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert children
+    next(line for line in process.stderr if line.startswith(said))
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == 130
-    _, alive = psutil.wait_procs(children, timeout=10)
+    alive = [
+        found.info for found in psutil.process_iter(["cwd", "cmdline"]) if str(tmp_path) in (found.info["cwd"] or "")
+    ]
     assert alive == [] and list(tmp_path.iterdir()) == []

@@ -69,8 +69,9 @@ def copy_interrupted(world: World, surface: str) -> Outcome:
 def interrupt_and_go_on(monkeypatch: pytest.MonkeyPatch, world: World, surface: str, number: int) -> Outcome:
     """Interrupt a copy, look at what is there, and ask for the same again."""
     before = world.state()
-    interrupt_at(monkeypatch, world, number)
-    outcome = copy_interrupted(world, surface)
+    with monkeypatch.context() as armed:  # a copy may end with fewer requests; the next one is not to be interrupted
+        interrupt_at(armed, world, number)
+        outcome = copy_interrupted(world, surface)
     releases = [shelf["releases"] for shelf in world.vendor("right").shelves.values()]
     assert sum(map(len, releases)) <= 1 and world.state()["left"] == before["left"]
     again = copy_on(world, surface)
@@ -92,7 +93,7 @@ def test_an_interrupted_copy(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("number", range(1, 31))
+@pytest.mark.parametrize("number", range(1, 17))
 @pytest.mark.parametrize("surface", [COMMAND, URL, PYTHON, REMOTE])
 def test_interrupted_before_every_request(
     world: World, monkeypatch: pytest.MonkeyPatch, surface: str, number: int

@@ -6,6 +6,7 @@ import pytest
 
 from fedreg.client.local import LocalClient
 from fedreg.domain.errors import InvalidRequest, NotFound
+from fedreg.domain.lineage import NodeKind, Relation
 from fedreg.domain.models import VersionStatus
 from fedreg.domain.refs import Ref
 from fedreg.domain.stages import Approval
@@ -64,6 +65,10 @@ async def test_history_lineage_and_download_know_the_copy(gateway: Gateway, tmp_
     assert (await audit.verify_audit(gateway)).ok
     graph = await lineage.get_lineage(gateway, target)
     assert "left:churn@version:1" in [node.label for node in graph.nodes]
+    assert [edge.target.label for edge in graph.edges if edge.relation is Relation.PRODUCED_BY] == [
+        "left:churn@version:1"
+    ], "the run that the copy's provenance names too is told once, of the original"
+    assert [node.key for node in graph.nodes if node.kind is NodeKind.RUN] == ["run:left:run-1"]
     saved = await LocalClient(gateway).download(target, tmp_path / "out")
     assert saved.digest == report.digest
     assert {path: (tmp_path / "out" / path).read_bytes() for path in FILES} == FILES

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -10,9 +12,10 @@ from fedreg.domain.errors import RegistryUnavailable
 from fedreg.domain.models import Batch, ModelDraft, Version
 from fedreg.domain.records import InventoryQuery, Origin
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import Inventory
 from fedreg.services import audit, catalog, copy, promotion
 from fedreg.services.gateway import Gateway
-from fedreg.services.refresh import MAX_DELETES, refresh
+from fedreg.services.refresh import MAX_DELETES, RETRY_AFTER, refresh
 
 from .conftest import ACTOR, make_version
 
@@ -137,3 +140,88 @@ async def show_nothing(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Non
         return Batch(models=(), versions=(), cursor=None, complete=True, full=True)
 
     monkeypatch.setattr(adapter, "scan", empty)
+
+
+class HeldScans:
+    """A registry's scans, counted: each fails while `down`, else waits until `go`."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway, self.count, self.down = gateway, 0, False
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+
+    async def replace_scan(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        adapter = await self.gateway.registries.get("left")
+        self.scan = adapter.scan
+        monkeypatch.setattr(adapter, "scan", self)
+
+    async def __call__(self, cursor: str | None) -> Batch:
+        self.count += 1
+        if self.down:
+            raise RegistryUnavailable("down")
+        self.begun.set()
+        await self.go.wait()
+        return await self.scan(cursor)
+
+
+async def page_of_all(gateway: Gateway) -> Inventory:
+    return await catalog.list_inventory(gateway, InventoryQuery(), versions=True)
+
+
+@pytest.fixture
+async def held(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> HeldScans:
+    for registry in ("left", "right"):
+        await make_version(gateway, registry, "churn")
+    await refresh(gateway, "right")
+    scans = HeldScans(gateway)
+    await scans.replace_scan(monkeypatch)
+    return scans
+
+
+async def test_readers_of_a_registry_never_scanned_share_one_scan(gateway: Gateway, held: HeldScans) -> None:
+    readers = [asyncio.create_task(page_of_all(gateway)) for _ in range(3)]
+    await held.begun.wait()
+    readers.pop().cancel()  # one that gives up does not take the scan from the others
+    held.go.set()
+    pages = await asyncio.gather(*readers)
+    assert [[row.registry for row in page.items] for page in pages] == [["left", "right"]] * 2
+    assert held.count == 1
+
+
+async def test_a_registry_that_failed_is_tried_again_behind_the_readers(gateway: Gateway, held: HeldScans) -> None:
+    held.down = True
+    first = await page_of_all(gateway)
+    assert [(part["registry"], part["error"]["code"]) for part in first.partial] == [("left", "registry_unavailable")]
+    assert (await page_of_all(gateway)).partial == first.partial
+    assert held.count == 1  # not again so soon
+
+    held.down, now = False, gateway.now
+    gateway.now = lambda: now() + RETRY_AFTER
+    again = await page_of_all(gateway)  # answered while the scan is under way
+    assert (again.partial, [row.registry for row in again.items]) == (first.partial, ["right"])
+    await held.begun.wait()
+    assert (await page_of_all(gateway)).partial == first.partial
+    held.go.set()
+    await refresh(gateway, "left")  # comes after the one under way
+    whole = await page_of_all(gateway)
+    assert (whole.partial, [row.registry for row in whole.items]) == ((), ["left", "right"])
+
+
+async def test_a_refresh_that_is_asked_for_is_done_whatever_failed_before(gateway: Gateway, held: HeldScans) -> None:
+    held.down = True
+    await page_of_all(gateway)
+    held.down = False
+    held.go.set()
+    page = await catalog.list_inventory(gateway, InventoryQuery(), versions=True, refresh=True)
+    assert (page.partial, [row.registry for row in page.items]) == ((), ["left", "right"])
+    again = await catalog.list_inventory(gateway, InventoryQuery(), versions=True, max_age=timedelta(hours=1))
+    assert again.partial == ()
+    assert held.count == 2
+
+
+async def test_closing_ends_a_scan_behind_the_readers(gateway: Gateway, held: HeldScans) -> None:
+    reader = asyncio.create_task(page_of_all(gateway))
+    await held.begun.wait()
+    await gateway.scans.aclose()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert (await audit.list_audit(gateway)) == []

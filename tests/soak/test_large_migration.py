@@ -21,7 +21,8 @@ import boto3
 import psutil
 import pytest
 
-from fedreg.sandbox.sandbox import BUCKET, CREDENTIALS, REGION, Sandbox, boot_sandbox
+from fedreg.sandbox.sandbox import Sandbox, boot_sandbox
+from fedreg.sandbox.servers import BUCKET, CREDENTIALS, REGION
 
 from ..e2e.mlflow_models import make_small_versions, small_files
 

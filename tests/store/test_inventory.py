@@ -178,14 +178,14 @@ _QUERIES = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(query=_QUERIES)
 def test_versions_are_those_of_a_plain_search(connection: Connection, world: World, query: InventoryQuery) -> None:
     rows = _read_all(connection, "versions", query)
     assert [(row.registry, row.model, row.version) for row in rows] == world.list_versions(query)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(query=_QUERIES)
 def test_models_are_those_of_a_plain_search(connection: Connection, world: World, query: InventoryQuery) -> None:
     rows = _read_all(connection, "models", query)
@@ -193,14 +193,14 @@ def test_models_are_those_of_a_plain_search(connection: Connection, world: World
 
 
 @pytest.mark.parametrize("lines", ["versions", "models"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(query=_QUERIES, sort=st.sampled_from(list(Sort)))
 def test_another_order_has_the_same_rows(connection: Connection, lines: str, query: InventoryQuery, sort: Sort) -> None:
     by_name = _read_all(connection, lines, replace(query, limit=1000))
     assert _read_all(connection, lines, replace(query, sort=sort)) == _sorted(by_name, sort)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(query=_QUERIES)
 def test_counts_are_those_of_a_plain_search(connection: Connection, query: InventoryQuery) -> None:
     rows = _read_all(connection, "versions", replace(query, limit=1000))

@@ -30,12 +30,15 @@ TINY = [
 ROWS = {
     "keyed-read": 2,
     "live-read": 2,
+    "isolation": 4,
+    "loop-lag": 1,
     "inventory": 4,
     "lineage": 1,
     "copy": 2,
     "migration": 2,
     "promotions": 1,
     "help": 1,
+    "footprint": 7,
 }
 SAMPLE = ("keyed-read", "promotions", "help")  # the others start more servers, or write more
 
@@ -53,7 +56,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
 
 
@@ -112,6 +115,36 @@ def test_a_failing_benchmark_does_not_stop_the_others(monkeypatch: pytest.Monkey
     assert failed == {"lineage": "OSError: no disk"}
     assert command.main(["lineage", "--json"]) == 1
     assert command.main(["help", "--json"]) == 0
+
+
+def test_a_quantile_of_the_loop_lag_is_linear_within_a_bucket() -> None:
+    from benchmarks.loop_lag import quantile, read_buckets
+    from benchmarks.processes import BenchmarkFailed
+
+    text = """\
+# TYPE fedreg_event_loop_lag_seconds histogram
+fedreg_event_loop_lag_seconds_bucket{le="0.01"} 90.0
+fedreg_event_loop_lag_seconds_bucket{le="0.03"} 98.0
+fedreg_event_loop_lag_seconds_bucket{le="0.05"} 100.0
+fedreg_event_loop_lag_seconds_bucket{le="+Inf"} 100.0
+fedreg_event_loop_lag_seconds_count 100.0
+"""
+    buckets = read_buckets(text)
+    assert [quantile(buckets, share) for share in (0.45, 0.98, 0.99)] == pytest.approx([0.005, 0.03, 0.04])
+    assert quantile({0.01: 0.0, float("inf"): 4.0}, 0.99) == 0.01  # beyond the last bound that bound
+    for nothing in ("", text.replace("90.0", "0").replace("98.0", "0").replace("100.0", "0")):
+        with pytest.raises(BenchmarkFailed):
+            quantile(read_buckets(nothing), 0.99)
+
+
+def test_the_footprint_knows_every_kind_with_an_sdk() -> None:
+    from benchmarks.footprint import CEILINGS
+    from benchmarks.kinds import SDKS, make_registries
+
+    from fedreg.registries.manifests import list_manifests
+
+    kinds = {kind for kind, manifest in list_manifests().items() if manifest.standin or kind != "memory"}
+    assert set(SDKS) == set(CEILINGS) == set(make_registries()) == kinds
 
 
 def test_a_verdict_is_about_the_value() -> None:

@@ -96,6 +96,13 @@ def test_kind_chooses(suite: pytest.Pytester) -> None:
     chosen.assert_outcomes(passed=4, deselected=chosen.parseoutcomes()["deselected"])
 
 
+def test_on_a_real_registry_faults_are_not_tried_and_counted(suite: pytest.Pytester) -> None:
+    result = run(suite, "\nLIVE = True\n", "-k", "TestReadFaults or TestModels")
+    faults = result.parseoutcomes()["skipped"]
+    assert faults > 40 and result.parseoutcomes()["passed"] == 4 and "failed" not in result.parseoutcomes()
+    result.stdout.fnmatch_lines([f"faults: reads*{faults} skipped", f"not tried:*{faults}  no fault can be put *"])
+
+
 DEFECTS = {
     "forgets the offset": (
         "def defect(self, model, version, file, offset=0):\n    return good(self, model, version, file, 0)\n",

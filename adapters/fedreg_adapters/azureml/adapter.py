@@ -56,10 +56,9 @@ from fedreg_adapters.azureml.edits import (
 from fedreg_adapters.azureml.events import check_secret, read_events
 from fedreg_adapters.azureml.files import Files
 from fedreg_adapters.azureml.lineage import list_deployments, list_edges
-from fedreg_adapters.azureml.manifest import AzureMLOptions, narrow
+from fedreg_adapters.azureml.manifest import CODEC, AzureMLOptions, narrow
 from fedreg_adapters.azureml.mapping import (
     ALIAS,
-    CODEC,
     aliases_of,
     is_version,
     model_of,
@@ -70,11 +69,13 @@ from fedreg_adapters.azureml.scans import Scanner
 from fedreg_adapters.azureml.stages import Stages
 from fedreg_adapters.azureml.uploads import Uploads, failed_or_none
 from fedreg_adapters.azureml.versions import Versions
+from fedreg_adapters.shared.answers import tells_misread_answers
 
 _PLACES = ("azureml", "runs", "https", "wasbs", "abfss", "hf", "s3")
 _POLL = 5.0
 
 
+@tells_misread_answers
 class AzureMLAdapter(RegistryAdapter):
     """One workspace or one registry."""
 

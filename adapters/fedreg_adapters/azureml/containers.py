@@ -11,7 +11,8 @@ from fedreg.domain.errors import AlreadyExists, InvalidRequest, NotFound
 from fedreg.domain.models import ModelDraft
 from fedreg_adapters.azureml.client import ALL, JSON, Client
 from fedreg_adapters.azureml.edits import Edit
-from fedreg_adapters.azureml.mapping import CODEC, KEY, NAME, extras_of, properties_of, tags_of
+from fedreg_adapters.azureml.manifest import CODEC
+from fedreg_adapters.azureml.mapping import KEY, NAME, extras_of, properties_of, tags_of
 from fedreg_adapters.azureml.operations import settle
 
 
@@ -29,7 +30,9 @@ class Containers:
     async def get(self, native: str) -> JSON:
         """Raises NotFound."""
         found = (await self._client.call("get_model", "GET", f"models/{native}")).body
-        if str(found.get("name")) != native:
+        if not isinstance(found.get("name"), str):
+            raise self._client.nonsense("get_model", "a model without a name")
+        if found["name"] != native:
             raise NotFound(
                 f"model {CODEC.decode(native)!r} does not exist", registry=self._client.registry, operation="get_model"
             )

@@ -13,9 +13,9 @@ from fedreg.domain.calls import Effect
 from fedreg.domain.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
 from fedreg.domain.models import VersionId
 from fedreg_adapters.azureml.client import API_VERSION, JSON, Client, Place
+from fedreg_adapters.azureml.manifest import CODEC
 from fedreg_adapters.azureml.mapping import (
     APPROVAL,
-    CODEC,
     COMMENT,
     COPY,
     KEY,

@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
-from fedreg.domain.errors import FedregError
 from fedreg.domain.models import Finding, Severity
 from fedreg_adapters.azureml.client import ALL, PROVIDER, Client
 from fedreg_adapters.azureml.datastores import Datastores
-from fedreg_adapters.azureml.mapping import CODEC
+from fedreg_adapters.azureml.manifest import CODEC
+from fedreg_adapters.shared.findings import check
 
 _RIGHTS = PROVIDER.removeprefix("providers/")
+_REGISTRY = "check registry, and that discovery_endpoint is that of its cloud"
 
 
 async def list_findings(client: Client, datastores: Datastores) -> list[Finding]:
     """Address, credentials and each permission by a harmless read. Never raises."""
     variant = "registries" if client.is_registry else "workspaces"
     if client.is_registry:
-        found = await _check("discovery of the registry", lambda: _discover(client))
+        found = await check("discovery of the registry", lambda: _discover(client), otherwise=_REGISTRY)
         if found.severity is not Severity.OK:
             return [found]
         findings = [found]
     else:
         findings = []
     reading = f"address and permission {_RIGHTS}/{variant}/models/read"
-    findings.append(await _check(reading, lambda: _list_models(client)))
+    findings.append(await check(reading, lambda: _list_models(client)))
     if findings[-1].severity is not Severity.OK:
         return findings
-    findings.append(
-        await _check(f"permission {_RIGHTS}/{variant}/models/versions/read", lambda: _list_versions(client))
-    )
+    findings.append(await check(f"permission {_RIGHTS}/{variant}/models/versions/read", lambda: _list_versions(client)))
     if not client.is_registry:
-        findings.append(await _check(f"datastore {client.options.datastore}", lambda: _datastore(client, datastores)))
         findings.append(
-            await _check(f"permission {_RIGHTS}/workspaces/jobs/read", lambda: _list(client, "jobs"), Severity.WARNING)
+            await check(
+                f"datastore {client.options.datastore}",
+                lambda: _datastore(client, datastores),
+                needs="the role Storage Blob Data Contributor on the storage account, or "
+                f"{_RIGHTS}/workspaces/datastores/listSecrets/action",
+                otherwise="set datastore to one of the workspace's, of type AzureBlob",
+            )
         )
         findings.append(
-            await _check(
+            await check(f"permission {_RIGHTS}/workspaces/jobs/read", lambda: _list(client, "jobs"), Severity.WARNING)
+        )
+        findings.append(
+            await check(
                 f"permission {_RIGHTS}/workspaces/onlineEndpoints/read",
                 lambda: _list(client, "onlineEndpoints"),
                 Severity.WARNING,
             )
         )
     return findings
-
-
-async def _check(check: str, probe: Callable[[], Awaitable[str]], severity: Severity = Severity.ERROR) -> Finding:
-    try:
-        return Finding(check=check, severity=Severity.OK, message=await probe())
-    except FedregError as error:
-        return Finding(check=check, severity=severity, message=error.message, cure=error.cure)
 
 
 async def _discover(client: Client) -> str:

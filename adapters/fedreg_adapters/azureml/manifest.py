@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 
 from fedreg.domain.capabilities import (
     Capabilities,
+    Limits,
     Operation,
     Resume,
     UploadSupport,
     VersionIds,
 )
 from fedreg.domain.errors import ConfigError
+from fedreg.domain.names import NameCodec
 from fedreg.domain.port import AdapterManifest
 from fedreg.domain.stages import ARCHIVED, PRODUCTION, STAGING, Approval, Condition, Holder, StageOptions, StageSupport
 
@@ -72,6 +74,7 @@ CAPABILITIES = Capabilities(
     fields=frozenset({"description", "metrics", "params", "provenance", "approval"}),
     model_fields=frozenset({"description", "tags"}),
     editable=frozenset({"model.description", "version.description"}),
+    limits=Limits(tag_key_pattern=r"(?s:(?!fed\.).+)"),
     version_ids=VersionIds.CALLER,
 )
 # A registry has no DELETE in its data plane, deploys nothing and pushes no events. Bytes get into it through its
@@ -98,11 +101,16 @@ def narrow(options: AzureMLOptions) -> Capabilities:
     return CAPABILITIES
 
 
+_ALPHANUMERIC = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+CODEC = NameCodec(max_length=255, mark="x--", allowed=_ALPHANUMERIC | set("-_"), inner_only=frozenset("-_"))
+
 MANIFEST = AdapterManifest(
     kind="azureml",
     title="Azure Machine Learning",
     options=AzureMLOptions,
     capabilities=CAPABILITIES,
+    narrow=narrow,
+    names=CODEC,
     adapter="fedreg_adapters.azureml.adapter:AzureMLAdapter",
     standin="fedreg_adapters.azureml.standin:create_app",
     extra="azureml",

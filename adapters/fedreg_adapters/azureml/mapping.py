@@ -19,8 +19,8 @@ from typing import Any
 
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.models import Model, Provenance, Version, VersionDraft, VersionStatus
-from fedreg.domain.names import NameCodec
 from fedreg.domain.stages import Approval
+from fedreg_adapters.azureml.manifest import CODEC
 from fedreg_adapters.azureml.stages import Stages
 
 JSON = dict[str, Any]
@@ -29,7 +29,6 @@ NAME, ALIAS = "fed.name", "fed.alias."
 KEY, COPY, TWIN = "fed.key", "fed.copy", "fed.twin"
 METRIC, PARAM, PROVENANCE = "fed.metric.", "fed.param.", "fed.provenance"
 APPROVAL, COMMENT = "fed.approval", "fed.approval.comment"
-_ALPHANUMERIC = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}")
 # What of a version is sent back when it is changed; the rest is read-only.
 WRITABLE = (
@@ -47,7 +46,6 @@ WRITABLE = (
     "autoDeleteSetting",
 )
 
-CODEC = NameCodec(max_length=255, mark="x--", allowed=_ALPHANUMERIC | set("-_"), inner_only=frozenset("-_"))
 
 STATUSES = {
     "Succeeded": VersionStatus.READY,
@@ -216,11 +214,14 @@ def provenance_of(resource: JSON) -> Provenance:
     """What was recorded at the create; else the service's own fields. `extra` has the user's properties."""
     inner, extras = properties_of(resource), extras_of(resource)
     known = read_provenance(extras.get(PROVENANCE)) or Provenance()
+    is_copy = "copied_from" in known.extra  # who made that is not who made what was copied
     others = {"job": inner.get("jobName"), "origin": inner.get("originAssetId")}
     return replace(
         known,
         run_id=known.run_id or inner.get("jobName") or None,
-        created_by=known.created_by or (resource.get("systemData") or {}).get("createdBy") or None,
+        created_by=known.created_by
+        or (None if is_copy else (resource.get("systemData") or {}).get("createdBy"))
+        or None,
         extra={**without_own(extras), **{k: v for k, v in others.items() if v}, **known.extra},
     )
 

@@ -12,6 +12,9 @@ from fedreg_adapters.azureml.standin_state import State
 _OPEN = re.compile(r"/[^/]+/(v2\.0/\.well-known/openid-configuration|oauth2/v2\.0/(token|authorize))")
 
 
+_GOOD = 12  # the latest that are accepted: whoever holds on to an older one is told that it has expired
+
+
 def is_open(path: str) -> bool:
     """Whether a path needs no token: it is where tokens come from."""
     return _OPEN.fullmatch(path) is not None
@@ -36,9 +39,10 @@ def add_routes(app: web.Application, state: State) -> None:
         if form.get("grant_type") != "client_credentials" or form.get("client_secret") != state.options.client_secret:
             refusal = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."}
             return web.json_response(refusal, status=401)
-        token = secrets.token_urlsafe(24)
-        state.tokens[token] = str(form.get("scope") or "")
-        return web.json_response({"token_type": "Bearer", "expires_in": 3599, "access_token": token})
+        token, scope = secrets.token_urlsafe(24), str(form.get("scope") or "")
+        state.tokens = dict([*state.tokens.items(), (token, scope)][-_GOOD:])
+        answer = {"token_type": "Bearer", "expires_in": state.options.token_life, "access_token": token}
+        return web.json_response(answer)
 
     app.router.add_get("/{tenant}/v2.0/.well-known/openid-configuration", describe)
     app.router.add_post("/{tenant}/oauth2/v2.0/token", issue)

@@ -51,6 +51,7 @@ class Options:
     - `properties`: a changed one is `ignored` or `refused`. `paths`: `fixed` or, for a doubt, `free`.
     - `operation_time`: seconds until a registry's write has come about.
     - `token`: the one accepted; any where it is None. `client_secret`: that of the identity endpoint.
+    - `token_life`: seconds that a token from there is said to be good for; only the latest dozen are.
     - `datastore`: its credentials: `Sas`, `AccountKey` or `None`.
     """
 
@@ -61,6 +62,7 @@ class Options:
     operation_time: float = 0.02
     token: str | None = None
     client_secret: str | None = None
+    token_life: int = 3599
     datastore: str = "Sas"
     blob_url: str | None = None
 

@@ -20,8 +20,8 @@ from fedreg.domain.models import Version, VersionId
 from fedreg_adapters.azureml.client import ALL, JSON, Client
 from fedreg_adapters.azureml.containers import Containers
 from fedreg_adapters.azureml.edits import Edit
+from fedreg_adapters.azureml.manifest import CODEC
 from fedreg_adapters.azureml.mapping import (
-    CODEC,
     TWIN,
     WRITABLE,
     aliases_of,

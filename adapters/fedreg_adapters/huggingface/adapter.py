@@ -55,10 +55,12 @@ from fedreg_adapters.huggingface.reads import Reads
 from fedreg_adapters.huggingface.refs import RefStore, order_of
 from fedreg_adapters.huggingface.spelling import native_of
 from fedreg_adapters.huggingface.uploads import Uploads, begin
+from fedreg_adapters.shared.answers import tells_misread_answers
 
 _PAGE = 100
 
 
+@tells_misread_answers
 class HuggingFaceAdapter(RegistryAdapter):
     """The model repositories of one namespace."""
 

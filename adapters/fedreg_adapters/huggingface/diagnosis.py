@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
-from fedreg.domain.errors import FedregError
+from fedreg.domain.errors import NotFound
 from fedreg.domain.models import Finding, Severity
 from fedreg_adapters.huggingface.client import Client
+from fedreg_adapters.shared.findings import check
 
 Json = dict[str, Any]
 _WRITES = "repo.write"
@@ -16,7 +17,7 @@ _WRITES = "repo.write"
 async def list_findings(client: Client) -> list[Finding]:
     """Address, credentials, what the token may do in the namespace, and the webhook's secret. Never raises."""
     namespace = client.options.namespace
-    findings = [await _check("address", lambda: _list(client))]
+    findings = [await check("address", lambda: _list(client))]
     if not client.options.token:
         findings.append(
             Finding(
@@ -27,28 +28,11 @@ async def list_findings(client: Client) -> list[Finding]:
             )
         )
     else:
-        try:
-            who = await client.get("whoami", "/api/whoami-v2")
-        except FedregError as error:
-            findings.append(
-                Finding(
-                    check="credentials",
-                    severity=Severity.ERROR,
-                    message=error.message,
-                    cure="make a new token in the settings of the Hub, and set token to it",
-                )
-            )
-        else:
-            findings += [_identity(who), _permission(who, namespace)]
+        findings += await _token(client, namespace)
+    if findings[0].severity is Severity.OK:
+        findings.append(await check("gated repositories", lambda: _enter(client), Severity.WARNING))
     findings.append(_webhook(client))
     return findings
-
-
-async def _check(check: str, probe: Callable[[], Awaitable[str]]) -> Finding:
-    try:
-        return Finding(check=check, severity=Severity.OK, message=await probe())
-    except FedregError as error:
-        return Finding(check=check, severity=Severity.ERROR, message=error.message, cure=error.cure)
 
 
 async def _list(client: Client) -> str:
@@ -56,8 +40,34 @@ async def _list(client: Client) -> str:
     return f"a Hub answers at {client.endpoint}"
 
 
-def _identity(who: Json) -> Finding:
-    return Finding(check="credentials", severity=Severity.OK, message=f"acting as {who.get('name')}")
+async def _token(client: Client, namespace: str) -> list[Finding]:
+    """Who the token is, and what it may do in the namespace."""
+    found: list[Finding] = []
+
+    async def identify() -> str:
+        who = await client.get("whoami", "/api/whoami-v2")
+        found.append(_permission(who, namespace))
+        return f"acting as {who.get('name')}"
+
+    expired = "make a new token in the settings of the Hub, and set token to it"
+    first = await check("credentials", identify)
+    if first.severity is not Severity.OK:
+        first = replace(first, cure=expired)
+    return [first, *found]
+
+
+async def _enter(client: Client) -> str:
+    """A file of the first gated repository among the latest; RegistryAuthError where it does not let us in."""
+    query = {"author": client.options.namespace, "limit": "50", "full": "true"}
+    found, _ = await client.page("list_models", "/api/models", query)
+    gated = [str(item["id"]) for item in found if item.get("gated")]
+    if not gated:
+        return "none among the latest"
+    try:
+        await client.send("doctor", "GET", f"/{gated[0]}/resolve/main/.gitattributes")
+    except NotFound:
+        return f"{gated[0]} lets us in"
+    return f"{gated[0]} lets us in"
 
 
 def _permission(who: Json, namespace: str) -> Finding:

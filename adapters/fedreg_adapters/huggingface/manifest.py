@@ -9,6 +9,7 @@ from fedreg.domain.capabilities import Capabilities, Limits, Operation, Resume, 
 from fedreg.domain.errors import ConfigError
 from fedreg.domain.port import AdapterManifest
 from fedreg.domain.stages import ARCHIVED, NONE, PRODUCTION, STAGING, Condition, Holder, StageOptions, StageSupport
+from fedreg_adapters.huggingface.spelling import CODEC
 
 HUB = "https://huggingface.co"
 ATTRIBUTES = ".gitattributes"  # the Hub writes it by itself, to say which files it stores by LFS
@@ -107,6 +108,8 @@ MANIFEST = AdapterManifest(
     title="Hugging Face Hub",
     options=HuggingFaceOptions,
     capabilities=CAPABILITIES,
+    narrow=narrow,
+    names=CODEC,
     adapter="fedreg_adapters.huggingface.adapter:HuggingFaceAdapter",
     standin="fedreg_adapters.huggingface.standin:create_app",
     extra="huggingface",

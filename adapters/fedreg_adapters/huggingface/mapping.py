@@ -128,7 +128,8 @@ def _index(info: Json) -> Any:
 
 
 def _provenance(known: Provenance, commit: CommitInfo, card: Mapping[str, str]) -> Provenance:
-    return replace(known, created_by=known.created_by or commit.author, extra={**card, **known.extra})
+    author = None if "copied_from" in known.extra else commit.author  # of a copy it is who copied
+    return replace(known, created_by=known.created_by or author, extra={**card, **known.extra})
 
 
 def to_time(text: object) -> datetime | None:

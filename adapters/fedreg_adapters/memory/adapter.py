@@ -56,7 +56,7 @@ from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.stages import NONE, PRODUCTION, Approval, Holder, StageMap
 from fedreg_adapters.memory import mapping
 from fedreg_adapters.memory.client import Client
-from fedreg_adapters.memory.manifest import CAPABILITIES, PHASE, MemoryOptions
+from fedreg_adapters.memory.manifest import CAPABILITIES, NAMES, PHASE, MemoryOptions
 from fedreg_adapters.memory.scanning import Scanner
 
 EVENT_MAX_AGE = 300.0  # seconds
@@ -180,7 +180,7 @@ class MemoryAdapter(RegistryAdapter):
 
     async def copy_native(self, source: VersionId, target_model: str, key: str) -> Version:
         number = (await self._release_of(source))["number"]
-        given = {"source": mapping.NAMES.encode(source.model), "number": number}
+        given = {"source": NAMES.encode(source.model), "number": number}
         return await self._make_once("copy_native", target_model, key, "release.clone", **given)
 
     async def _make_once(self, operation: str, model: str, key: str, call: str, **given: Any) -> Version:
@@ -264,7 +264,7 @@ class MemoryAdapter(RegistryAdapter):
         return mapping.to_files(answer["rows"])
 
     async def open_file(self, model: str, version: str, file: FileEntry, offset: int = 0) -> AsyncIterator[bytes]:
-        where = (mapping.NAMES.encode(model), self._number(model, version))
+        where = (NAMES.encode(model), self._number(model, version))
         left = file.size - offset
         async for chunk in self._client.get_blob(where, file.path, offset):
             left -= len(chunk)

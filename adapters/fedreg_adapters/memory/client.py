@@ -21,7 +21,7 @@ from fedreg.domain.errors import (
     RegistryUnavailable,
 )
 from fedreg.domain.models import OpenAt
-from fedreg_adapters.memory.mapping import NAMES
+from fedreg_adapters.memory.manifest import NAMES
 from fedreg_adapters.memory.standin import ConnectionLost, VendorError, open_space
 
 Json = dict[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fedreg.domain.capabilities import Capabilities, Change, Limits, Operation, Resume, UploadSupport
+from fedreg.domain.names import NameCodec
 from fedreg.domain.port import AdapterManifest
 from fedreg.domain.stages import ARCHIVED, PRODUCTION, STAGING, Approval, Condition, Holder, StageOptions, StageSupport
 
@@ -50,11 +51,18 @@ CAPABILITIES = Capabilities(
     ),
 )
 
+NAMES = NameCodec(
+    max_length=48,
+    mark="x_",
+    allowed=frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
+)
+
 MANIFEST = AdapterManifest(
     kind="memory",
     title="In-process memory",
     options=MemoryOptions,
     capabilities=CAPABILITIES,
+    names=NAMES,
     adapter="fedreg_adapters.memory.adapter:MemoryAdapter",
     notes=("Everything is gone when the process ends.",),
 )

@@ -21,16 +21,11 @@ from fedreg.domain.models import (
     Version,
     VersionDraft,
 )
-from fedreg.domain.names import NameCodec
 from fedreg.domain.stages import NONE, Approval, StageMap, highest_stage
+from fedreg_adapters.memory.manifest import NAMES
 
 Json = Mapping[str, Any]
 
-NAMES = NameCodec(
-    max_length=48,
-    mark="x_",
-    allowed=frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"),
-)
 UPLOADS = "memory:upload/"
 VERDICTS = {Approval.PENDING: "open", Approval.APPROVED: "yes", Approval.REJECTED: "no", Approval.NONE: None}
 DECISIONS = {verdict: approval for approval, verdict in VERDICTS.items()}

@@ -52,16 +52,17 @@ from fedreg_adapters.mlflow.artifacts import Artifacts, Files
 from fedreg_adapters.mlflow.client import Client
 from fedreg_adapters.mlflow.diagnosis import diagnose
 from fedreg_adapters.mlflow.holdings import Holdings
-from fedreg_adapters.mlflow.manifest import LIMITS, MlflowOptions, capabilities_of
-from fedreg_adapters.mlflow.mapping import CODEC
+from fedreg_adapters.mlflow.manifest import CODEC, LIMITS, MlflowOptions, capabilities_of
 from fedreg_adapters.mlflow.places import Place, Places
 from fedreg_adapters.mlflow.reads import Reads, number_of, unified
 from fedreg_adapters.mlflow.runs import Runs
 from fedreg_adapters.mlflow.scans import MODELS_AT_ONCE, VERSIONS_AT_ONCE, Scans, by_version
 from fedreg_adapters.mlflow.stages import rules_of
 from fedreg_adapters.mlflow.uploads import Uploads
+from fedreg_adapters.shared.answers import tells_misread_answers
 
 
+@tells_misread_answers
 class MlflowAdapter(RegistryAdapter):
     """One MLflow server."""
 

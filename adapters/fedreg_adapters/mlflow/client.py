@@ -27,6 +27,7 @@ from fedreg.domain.errors import (
     Unsupported,
 )
 from fedreg_adapters.mlflow.manifest import MlflowOptions
+from fedreg_adapters.shared.answers import misread
 from fedreg_adapters.shared.sessions import Endpoint, Session
 
 API = "api/2.0/mlflow/"
@@ -135,12 +136,23 @@ class Client:
                     f"{path} gave the page token {token!r} twice", registry=self.registry, operation=operation
                 )
             seen.add(token)
-            yield answer.get(field, []), token
+            yield self.listed(operation, answer, field), token
             if not token:
                 return
 
+    def listed(self, operation: str, answer: Json, field: str) -> list[Json]:
+        """The models or versions of an answer; none where the server leaves the field out. RegistryError for others."""
+        items: list[Json] = answer.get(field, [])
+        if not isinstance(items, list) or not all(map(_is_named, items)):
+            raise misread(TypeError(field), self.registry, operation)
+        return items
+
     async def aclose(self) -> None:
         await self.session.aclose()
+
+
+def _is_named(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("name"), str)
 
 
 async def read_json(answer: aiohttp.ClientResponse, registry: str, operation: str) -> Json:
@@ -194,8 +206,10 @@ def _code_and_message(text: str) -> tuple[str, str]:
 def _cure(status: int, text: str, headers: Mapping[str, str]) -> str | None:
     if status == 403 and "Host header" in text:
         return "start the server with --allowed-hosts naming the host of url"
-    if status in (401, 403):
-        return "check token, username and password, and the user's permissions"
+    if status == 401:
+        return "correct or renew token, or username and password"
+    if status == 403:
+        return "give the user more permissions on the model or its experiment: READ, EDIT or MANAGE"
     if 300 <= status < 400:
         return f"the server redirects to {headers.get('Location', 'nowhere')!r}: set url to the final address"
     return None

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
-from fedreg.domain.errors import FedregError, NotFound
+from fedreg.domain.errors import NotFound, RegistryError
 from fedreg.domain.models import Finding, Severity
 from fedreg_adapters.mlflow.artifacts import PROXY
 from fedreg_adapters.mlflow.client import Client
-
-Check = Callable[[], Awaitable[str]]
+from fedreg_adapters.shared.findings import check
 
 
 async def diagnose(client: Client, *, experiment: str, access: str) -> list[Finding]:
     """Address, credentials, models, experiments and artifacts, one finding each; later ones need the address."""
-
-    async def address() -> str:
-        await client.send("diagnose", "GET", "api/3.0/mlflow/server-info")
-        return f"an MLflow server answers at {client.session.base}"
 
     async def models() -> str:
         answer = await client.get("diagnose", "registered-models/search", {"max_results": "1"})
@@ -40,22 +35,31 @@ async def diagnose(client: Client, *, experiment: str, access: str) -> list[Find
         await client.send("diagnose", "GET", PROXY, query={"path": ""})
         return "the artifact proxy answers"
 
-    first = await _finding("address", address, older=True)
+    first = await _address(client)
     if first.severity is Severity.ERROR:
         return [first]
-    found = [first, await _finding("models", models), await _finding("versions", versions)]
-    found.append(await _finding("experiment", uploads))
+    may = "READ on the registered models, and EDIT or MANAGE to change them"
+    found = [first, await check("models", models, needs=may), await check("versions", versions, needs=may)]
+    found.append(await check("experiment", uploads, needs=f"EDIT on experiment {experiment!r}"))
     if access != "direct":
-        found.append(await _finding("artifacts", artifacts))
+        found.append(await check("artifacts", artifacts, needs="READ on the runs' experiments"))
     return found
 
 
-async def _finding(check: str, ask: Check, *, older: bool = False) -> Finding:
-    """`older`: a 404 may also come from a server of a release that has no such path."""
-    try:
-        return Finding(check=check, severity=Severity.OK, message=await ask())
-    except FedregError as error:
-        if older and (isinstance(error, NotFound) or error.upstream_code == "404"):
-            text = "an older MLflow server, without server-info, or none at all"
-            return Finding(check=check, severity=Severity.WARNING, message=text, cure="check that url is the server's")
-        return Finding(check=check, severity=Severity.ERROR, message=error.message, cure=error.cure)
+async def _address(client: Client) -> Finding:
+    """Whether a server answers; a warning for one without server-info, which may be of an older release."""
+    older = False
+
+    async def probe() -> str:
+        nonlocal older
+        try:
+            await client.send("diagnose", "GET", "api/3.0/mlflow/server-info")
+        except (NotFound, RegistryError) as error:
+            older = isinstance(error, NotFound) or error.upstream_code in ("404", "ENDPOINT_NOT_FOUND")
+            if not older:
+                raise
+            return "an older MLflow server, without server-info, or none at all"
+        return f"an MLflow server answers at {client.session.base}"
+
+    found = await check("address", probe)
+    return replace(found, severity=Severity.WARNING, cure="check that url is the server's") if older else found

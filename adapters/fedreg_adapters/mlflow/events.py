@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from fedreg.domain.errors import Forbidden, InvalidRequest
 from fedreg.domain.models import RegistryEvent
-from fedreg_adapters.mlflow.mapping import CODEC
+from fedreg_adapters.mlflow.manifest import CODEC
 
 TOLERANCE = 300.0  # seconds
 SIGNATURE, TIMESTAMP, DELIVERY = "x-mlflow-signature", "x-mlflow-timestamp", "x-mlflow-delivery-id"

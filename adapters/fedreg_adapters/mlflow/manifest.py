@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from fedreg.domain.capabilities import Capabilities, Change, Limits, Operation, UploadSupport
 from fedreg.domain.errors import ConfigError
+from fedreg.domain.names import NameCodec
 from fedreg.domain.port import AdapterManifest
 from fedreg.domain.stages import (
     ARCHIVED,
@@ -18,6 +19,7 @@ from fedreg.domain.stages import (
     StageSupport,
     parse_stage,
 )
+from fedreg_adapters.mlflow.paths import to_stored
 
 ACCESS = ("auto", "proxy", "direct")
 
@@ -65,6 +67,8 @@ class MlflowOptions:
             raise ConfigError("both token and username are set", cure="keep one of them")
 
 
+# mlflow.utils.validation._validate_tag_name: nothing that a path would normalise; and neither ours nor a prompt's mark.
+TAG_KEY = r"(?!fedreg\.|mlflow\.prompt\.is_prompt\Z|/|\.\.|\.(/|\Z))(?!.*/(/|\.{0,2}\Z|\.{1,2}/))[/\w.\- :]+"
 # Limits: mlflow.utils.validation and the columns of mlflow.store.model_registry.dbmodels.models.
 LIMITS = Limits(
     description=5000,
@@ -72,6 +76,7 @@ LIMITS = Limits(
     model_tag_value=100_000,
     version_tag_key=250,
     version_tag_value=100_000,
+    tag_key_pattern=TAG_KEY,
     alias=255,
     alias_pattern=r"(?!(?i:latest)\Z)(?![vV]\d+\Z)[\w\-]+",
 )
@@ -112,11 +117,17 @@ def capabilities_of(stages: StageOptions) -> Capabilities:
     raise ConfigError(f"stages.held_by {holder.value!r} is nothing MLflow has", cure="use alias, tag or native")
 
 
+# mlflow.utils.validation._validate_model_name: no '/' or ':', and nothing that a path would normalise, which '.', '..'
+# and whatever starts with '..' is. Databases trim spaces at the end. 256 is the column's length.
+CODEC = NameCodec(max_length=256, mark="x~", forbidden=frozenset("/:"), inner_only=frozenset(". "))
+
 MANIFEST = AdapterManifest(
     kind="mlflow",
     title="MLflow",
     options=MlflowOptions,
     capabilities=_ALIAS_HELD,
+    names=CODEC,
+    files=to_stored,
     adapter="fedreg_adapters.mlflow.adapter:MlflowAdapter",
     notes=(
         "A custom stage without an entry in stages.map is the alias stage-NAME.",

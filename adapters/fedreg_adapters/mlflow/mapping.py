@@ -16,8 +16,8 @@ from typing import Any
 
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.models import Model, Provenance, Version, VersionStatus
-from fedreg.domain.names import NameCodec
 from fedreg.domain.stages import Approval
+from fedreg_adapters.mlflow.manifest import CODEC
 from fedreg_adapters.mlflow.stages import StageRules
 
 Json = dict[str, Any]
@@ -36,9 +36,6 @@ _SOURCE = "fedreg.source."
 _EXTRA = f"{_SOURCE}extra"
 _GIT_COMMIT, _GIT_REPOSITORY = "mlflow.source.git.commit", "mlflow.source.git.repoURL"
 
-# mlflow.utils.validation._validate_model_name: no '/' or ':', and nothing that a path would normalise, which '.', '..'
-# and whatever starts with '..' is. Databases trim spaces at the end. 256 is the column's length.
-CODEC = NameCodec(max_length=256, mark="x~", forbidden=frozenset("/:"), inner_only=frozenset(". "))
 
 # mlflow.utils.validation.validate_param_and_metric_name, for tags too.
 _KEY = re.compile(r"[/\w.\- :]+")
@@ -262,7 +259,7 @@ def _provenance(item: Json, tags: Mapping[str, str], run: Json, created_at: date
         source_uri=tags.get(f"{_SOURCE}source_uri") or item.get("source") or None,
         git_commit=tags.get(f"{_SOURCE}git_commit") or run_tags.get(_GIT_COMMIT),
         git_repository=tags.get(f"{_SOURCE}git_repository") or run_tags.get(_GIT_REPOSITORY),
-        created_by=tags.get(f"{_SOURCE}created_by") or item.get("user_id") or None,
+        created_by=tags.get(f"{_SOURCE}created_by") or (None if is_copy else item.get("user_id")) or None,
         created_at=_parse_time(tags.get(f"{_SOURCE}created_at")) or created_at,
         extra=extra | {key: str(value) for key, value in extra_carried.items()},
     )

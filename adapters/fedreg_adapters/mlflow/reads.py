@@ -10,7 +10,7 @@ from fedreg.domain.models import Model, Version, VersionId
 from fedreg.domain.names import parse_integer_version
 from fedreg_adapters.mlflow import mapping
 from fedreg_adapters.mlflow.client import Client, Json
-from fedreg_adapters.mlflow.mapping import CODEC
+from fedreg_adapters.mlflow.manifest import CODEC
 from fedreg_adapters.mlflow.stages import StageRules
 
 
@@ -26,7 +26,7 @@ class Reads:
         native = CODEC.encode(name)
         answer = await self.client.get(operation, "registered-models/get", {"name": native})
         item: Json = answer["registered_model"]
-        if item["name"] != native or mapping.is_prompt(item):  # some databases compare without case
+        if native_name(item) != native or mapping.is_prompt(item):  # some databases compare without case
             raise NotFound(f"model {name!r} does not exist", registry=self.client.registry, operation=operation)
         return item
 
@@ -34,7 +34,7 @@ class Reads:
         """A ModelVersion, its aliases included. Raises NotFound."""
         number = parse_integer_version(version, registry=self.client.registry, model=model)
         item = await self._version(operation, CODEC.encode(model), str(number))
-        if item["name"] != CODEC.encode(model) or mapping.is_prompt(item):
+        if native_name(item) != CODEC.encode(model) or mapping.is_prompt(item):
             raise NotFound(
                 f"version {version} of {model!r} does not exist", registry=self.client.registry, operation=operation
             )
@@ -88,6 +88,14 @@ class Reads:
 def unified(model: str) -> str:
     """The one unified spelling of what a caller gave."""
     return CODEC.decode(CODEC.encode(model), model)
+
+
+def native_name(item: Json) -> str:
+    """The server's own name of a model or of a version's model. TypeError for an answer without one."""
+    name = item["name"]
+    if not isinstance(name, str):
+        raise TypeError("name is no text")
+    return name
 
 
 def number_of(item: Json) -> dict[str, str]:

@@ -16,6 +16,7 @@ from fedreg.domain.errors import InvalidRequest, RegistryError
 from fedreg.domain.models import Batch, Model, Version
 from fedreg_adapters.mlflow import mapping
 from fedreg_adapters.mlflow.client import Client, Json
+from fedreg_adapters.mlflow.manifest import CODEC
 from fedreg_adapters.mlflow.stages import StageRules
 
 MODELS_AT_ONCE, VERSIONS_AT_ONCE = 1000, 10_000
@@ -172,7 +173,7 @@ class Scans:
             raise RegistryError(
                 f"{what}/search gave the page token {token!r} twice", registry=self._client.registry, operation="scan"
             )
-        return list(answer.get(what.replace("-", "_"), [])), following
+        return self._client.listed("scan", answer, what.replace("-", "_")), following
 
     def _next(self, at: Json, token: str) -> Json:
         """The cursor of the next page. RegistryError for a token this scan has had before."""
@@ -191,7 +192,7 @@ class Scans:
         """Versions of models that are not prompts. One made after its model was read has no aliases yet."""
         found = []
         for item in items:
-            model = known.models.get(item["name"], (mapping.CODEC.decode(item["name"]), {}))
+            model = known.models.get(item["name"], (CODEC.decode(item["name"]), {}))
             if model is None or mapping.is_prompt(item):
                 continue
             name, aliases = model

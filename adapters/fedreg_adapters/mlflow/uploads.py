@@ -26,8 +26,8 @@ from fedreg.domain.models import FileEntry, UploadState, VersionDraft, VersionSt
 from fedreg_adapters.mlflow import mapping
 from fedreg_adapters.mlflow.artifacts import Artifacts, Files
 from fedreg_adapters.mlflow.client import Client, Json
-from fedreg_adapters.mlflow.manifest import LIMITS
-from fedreg_adapters.mlflow.mapping import CODEC, KEY_TAG
+from fedreg_adapters.mlflow.manifest import CODEC, LIMITS
+from fedreg_adapters.mlflow.mapping import KEY_TAG
 from fedreg_adapters.mlflow.paths import to_path
 from fedreg_adapters.mlflow.runs import Runs
 

@@ -47,11 +47,10 @@ from fedreg_adapters.sagemaker.events import check_secret, read_events
 from fedreg_adapters.sagemaker.files import Files
 from fedreg_adapters.sagemaker.groups import Groups
 from fedreg_adapters.sagemaker.lineage import list_deployments, list_edges
-from fedreg_adapters.sagemaker.manifest import PACKAGINGS, SageMakerOptions, narrow
+from fedreg_adapters.sagemaker.manifest import CODEC, PACKAGINGS, SageMakerOptions, narrow
 from fedreg_adapters.sagemaker.mapping import (
     ALIAS,
     APPROVALS,
-    CODEC,
     NO_STAGE,
     aliases_of,
     artifact_uri_of,
@@ -66,10 +65,12 @@ from fedreg_adapters.sagemaker.mapping import (
 from fedreg_adapters.sagemaker.packages import Packages
 from fedreg_adapters.sagemaker.search import Scanner
 from fedreg_adapters.sagemaker.uploads import Uploads, begin, outcome_of
+from fedreg_adapters.shared.answers import tells_misread_answers
 
 _STAGE_PATTERN = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 
 
+@tells_misread_answers
 class SageMakerAdapter(RegistryAdapter):
     """One account and region's model registry."""
 

@@ -22,6 +22,7 @@ from fedreg.domain.calls import Calls, Effect
 from fedreg.domain.errors import ConfigError, Outcome, RegistryError
 from fedreg_adapters.sagemaker.errors import to_domain_error
 from fedreg_adapters.sagemaker.manifest import SageMakerOptions
+from fedreg_adapters.shared.answers import misread
 from fedreg_adapters.shared.object_stores import ObjectStore, StoreOptions, open_store
 from fedreg_adapters.shared.threads import Threads
 
@@ -97,6 +98,7 @@ class Client:
                 outcome=Outcome.UNKNOWN,
                 cure="check endpoint_url and proxies",
             )
+        _check_shape(client, method, answer, self.registry)
         return answer
 
     async def _client(self, service: str) -> Any:
@@ -193,6 +195,23 @@ class Client:
         for client in clients:
             client.close()
         await self.threads.aclose()
+
+
+_PYTHON = {"list": list, "structure": dict, "map": dict, "string": str, "integer": int}
+
+
+def _check_shape(client: Any, method: str, answer: JSON, registry: str) -> None:
+    """RegistryError for an answer without any member it must have, which botocore takes for one of nothing, or with
+    members of another type, which it hands over as they are."""
+    shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method]).output_shape
+    if shape is None:
+        return
+    if shape.required_members and not any(name in answer for name in shape.required_members):
+        raise misread(KeyError(shape.required_members[0]), registry, method)
+    for name, member in shape.members.items():
+        kind = _PYTHON.get(member.type_name)
+        if kind is not None and name in answer and not isinstance(answer[name], kind):
+            raise misread(TypeError(name), registry, method)
 
 
 def make_session(options: SageMakerOptions, registry: str) -> Session:

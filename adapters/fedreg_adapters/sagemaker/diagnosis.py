@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
-from fedreg.domain.errors import ConfigError, FedregError
+from fedreg.domain.errors import ConfigError
 from fedreg.domain.models import Finding, Severity
 from fedreg_adapters.sagemaker.client import PAGE, Client
+from fedreg_adapters.shared.findings import check
+
+_BUCKET = "s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on the bucket"
 
 
 async def list_findings(client: Client) -> list[Finding]:
     """Address, credentials, each permission by a harmless read, bucket and inference image. Never raises."""
-    findings = [await _check("address and permission sagemaker:ListModelPackageGroups", lambda: _list_groups(client))]
+    first = "sagemaker:ListModelPackageGroups"
+    findings = [await check(f"address and permission {first}", lambda: _list_groups(client), needs=first)]
     if findings[0].severity is Severity.OK:
         findings += [
-            await _check("permission sagemaker:ListModelPackages", lambda: _probe(client, "list_model_packages")),
-            await _check("permission sagemaker:Search", lambda: _search(client)),
+            await check("permission sagemaker:ListModelPackages", lambda: _list_packages(client)),
+            await check("permission sagemaker:Search", lambda: _search(client), needs="sagemaker:Search"),
         ]
-    findings.append(await _check("credentials", lambda: _identify(client), Severity.WARNING))
+    findings.append(await check("credentials", lambda: _identify(client), Severity.WARNING))
     findings += [await _bucket(client), _image(client)]
     return findings
-
-
-async def _check(check: str, probe: Callable[[], Awaitable[str]], severity: Severity = Severity.ERROR) -> Finding:
-    try:
-        return Finding(check=check, severity=Severity.OK, message=await probe())
-    except FedregError as error:
-        return Finding(check=check, severity=severity, message=error.message, cure=error.cure)
 
 
 async def _list_groups(client: Client) -> str:
@@ -34,11 +29,11 @@ async def _list_groups(client: Client) -> str:
     return f"SageMaker answers in {client.options.region or 'the default region'}"
 
 
-async def _probe(client: Client, method: str) -> str:
+async def _list_packages(client: Client) -> str:
     found, _ = await client.page("list_model_package_groups", "ModelPackageGroupSummaryList", None, MaxResults=1)
     if not found:
         return "no model to try it on yet"
-    await client.call(method, ModelPackageGroupName=found[0]["ModelPackageGroupName"], MaxResults=1)
+    await client.call("list_model_packages", ModelPackageGroupName=found[0]["ModelPackageGroupName"], MaxResults=1)
     await client.call("list_tags", ResourceArn=found[0]["ModelPackageGroupArn"], MaxResults=PAGE)
     return "allowed"
 
@@ -53,10 +48,10 @@ async def _identify(client: Client) -> str:
 
 
 async def _bucket(client: Client) -> Finding:
-    check = "artifact_root"
+    name = "artifact_root"
     if client.options.artifact_root is None:
         return Finding(
-            check=check,
+            check=name,
             severity=Severity.WARNING,
             message="none is configured: bytes can't be uploaded",
             cure="set artifact_root: s3://bucket/prefix",
@@ -71,9 +66,9 @@ async def _bucket(client: Client) -> Finding:
         return f"{client.options.artifact_root} can be listed"
 
     try:
-        return await _check(check, probe)
+        return await check(name, probe, needs=_BUCKET)
     except ConfigError as error:
-        return Finding(check=check, severity=Severity.ERROR, message=error.message, cure=error.cure)
+        return Finding(check=name, severity=Severity.ERROR, message=error.message, cure=error.cure)
 
 
 def _image(client: Client) -> Finding:

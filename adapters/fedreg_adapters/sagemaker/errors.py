@@ -5,6 +5,8 @@ Codes, request ids and messages are kept, credentials never are.
 
 from __future__ import annotations
 
+import re
+
 from botocore import exceptions as boto
 
 from fedreg.domain.errors import (
@@ -43,10 +45,6 @@ _PRESENT = ("already exists", "already existing")
 _AUTH_CURE = "check the credentials and the IAM permissions of this registry (`fedreg doctor`)"
 _AUTH_CURES = {
     **dict.fromkeys(
-        ("AccessDenied", "AccessDeniedException"),
-        "let the IAM policy of this identity allow it; `fedreg doctor` shows what else is missing",
-    ),
-    **dict.fromkeys(
         ("ExpiredToken", "ExpiredTokenException"),
         "renew the credentials: `aws sso login` for a profile, else a new session_token with its access_key_id",
     ),
@@ -77,6 +75,8 @@ def _from_answer(error: boto.ClientError, registry: str, operation: str) -> Fedr
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))[:500]
     status = int(metadata.get("HTTPStatusCode", 0))
     kind, outcome, cure = _classify(code, message.lower(), status)
+    if code in ("AccessDenied", "AccessDeniedException"):
+        cure = _permission_cure(message, operation)
     headers = metadata.get("HTTPHeaders", {})
     return kind(
         f"{operation}: {message or code}",
@@ -112,6 +112,14 @@ def _classify(code: str, message: str, status: int) -> tuple[type[FedregError], 
             return AlreadyExists, refused, None
         return InvalidRequest, refused, None
     return RegistryError, refused, None
+
+
+def _permission_cure(message: str, operation: str) -> str:
+    """The action that was refused, which AWS's text names; else that of the operation."""
+    named = re.search(r"perform: ([\w-]+:\w+)", message)
+    service = "sts" if operation == "get_caller_identity" else "sagemaker"
+    action = named.group(1) if named else f"{service}:{operation.title().replace('_', '')}"
+    return f"allow {action} in the IAM policy of this identity; `fedreg doctor` shows what else is missing"
 
 
 def _from_transport(error: Exception) -> tuple[type[FedregError], Outcome, str, str | None]:

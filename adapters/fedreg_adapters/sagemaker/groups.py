@@ -8,8 +8,8 @@ from fedreg.domain.calls import Effect
 from fedreg.domain.errors import Conflict, NotFound
 from fedreg.domain.models import Model, ModelDraft
 from fedreg_adapters.sagemaker.client import JSON, PAGE, Client
+from fedreg_adapters.sagemaker.manifest import CODEC
 from fedreg_adapters.sagemaker.mapping import (
-    CODEC,
     MAX_TAGS,
     OWN,
     description_pieces,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from fedreg.domain.capabilities import Capabilities, Change, Limits, Operation, Resume, UploadSupport
 from fedreg.domain.errors import ConfigError
+from fedreg.domain.names import NameCodec
 from fedreg.domain.port import AdapterManifest
 from fedreg.domain.stages import ARCHIVED, PRODUCTION, STAGING, Approval, Condition, Holder, StageOptions, StageSupport
 
@@ -99,6 +100,7 @@ CAPABILITIES = Capabilities(
         version_tag_value=256,
         model_tag_pattern=rf"{TAG_CHARACTERS}*",
         version_tag_pattern=rf"{TAG_CHARACTERS}+",
+        tag_key_pattern=r"(?!(?i:fed:|aws:)).+",
         alias=118,
         alias_pattern=rf"{TAG_CHARACTERS}+",
         file_size=5 << 40,
@@ -119,11 +121,16 @@ def narrow(options: SageMakerOptions) -> Capabilities:
     return replace(CAPABILITIES, upload=replace(support, packaging=first))
 
 
+_ALPHANUMERIC = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+CODEC = NameCodec(max_length=63, mark="x--", allowed=_ALPHANUMERIC | {"-"}, inner_only=frozenset("-"))
+
 MANIFEST = AdapterManifest(
     kind="sagemaker",
     title="Amazon SageMaker Model Registry",
     options=SageMakerOptions,
     capabilities=CAPABILITIES,
+    narrow=narrow,
+    names=CODEC,
     adapter="fedreg_adapters.sagemaker.adapter:SageMakerAdapter",
     standin="fedreg_adapters.sagemaker.standin:create_app",
     extra="sagemaker",

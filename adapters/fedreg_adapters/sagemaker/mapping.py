@@ -14,9 +14,8 @@ from typing import Any
 
 from fedreg.domain.errors import InvalidRequest, Unsupported
 from fedreg.domain.models import Model, Provenance, Version, VersionDraft, VersionStatus
-from fedreg.domain.names import NameCodec
 from fedreg.domain.stages import Approval, StageMap, highest_stage
-from fedreg_adapters.sagemaker.manifest import DEFAULT_STAGES, SageMakerOptions
+from fedreg_adapters.sagemaker.manifest import CODEC, DEFAULT_STAGES, SageMakerOptions
 from fedreg_adapters.sagemaker.records import Record
 from fedreg_adapters.sagemaker.spelling import is_plain, keys_of, read_text, write_text
 
@@ -28,9 +27,7 @@ MAX_TAGS = MAX_PROPERTIES = 50
 SHOWN_METRICS = 10
 _EMPTY = " "  # a property can't be empty
 NO_STAGE = "None"  # a life cycle can't be unset: this word means that there is none
-_ALPHANUMERIC = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
-CODEC = NameCodec(max_length=63, mark="x--", allowed=_ALPHANUMERIC | {"-"}, inner_only=frozenset("-"))
 
 STATUSES = {
     "Pending": VersionStatus.REGISTERING,

@@ -115,7 +115,12 @@ class Packages:
         uri = str(statistics.get("S3Uri", ""))
         record = await self._stored_record(identity_of(package), uri) if uri.startswith("s3://") else Record()
         content = package.get("ModelCard", {}).get("ModelCardContent")
-        return read_card(content) if record == Record() and content else record
+        if not content or record.provenance is not None:
+            return record
+        shown = read_card(content)  # beside somebody's evaluation report, which has no parameters
+        return Record(
+            metrics=record.metrics or shown.metrics, params=record.params or shown.params, provenance=shown.provenance
+        )
 
     async def _stored_record(self, identity: str, uri: str) -> Record:
         place = (identity, uri)
@@ -271,8 +276,8 @@ class Packages:
                 cure="remove tags that are not needed",
             )
         changes: JSON = {}
-        if changed:
-            changes["CustomerMetadataProperties"] = changed
+        if changed:  # whole: whether an update adds to what is held or takes its place is nowhere said
+            changes["CustomerMetadataProperties"] = {k: v for k, v in held.items() if k not in gone} | dict(added)
         if gone:
             changes["CustomerMetadataPropertiesToRemove"] = gone
         if changes:

@@ -59,6 +59,7 @@ def create_app(
     list_order_jitter: int | None = None,
     lowercase_arns: bool = False,
     require_known_credentials: Mapping[str, str] | None = None,
+    replace_properties: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
     """Return an application that holds its own, empty registry.
@@ -67,7 +68,8 @@ def create_app(
     `search_lag_seconds`: how far Search is behind writes. `list_order_jitter`: a seed that shuffles, stably, what
     was created within the same second. `lowercase_arns`: ARNs hold the name in lower case, as those of older
     groups do, and names that differ in case only collide. `require_known_credentials`: access key to secret key;
-    other callers are refused, and signatures checked. `clock`: epoch seconds.
+    other callers are refused, and signatures checked. `replace_properties`: CustomerMetadataProperties of an
+    update take the place of those held, as in moto; else they are added. `clock`: epoch seconds.
     """
     load_service_model()
     options = Options(
@@ -78,6 +80,7 @@ def create_app(
         list_order_jitter=list_order_jitter,
         lowercase_arns=lowercase_arns,
         known_credentials=require_known_credentials,
+        replace_properties=replace_properties,
     )
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app[STATE] = State(options, clock)

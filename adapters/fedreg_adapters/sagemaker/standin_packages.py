@@ -176,7 +176,9 @@ def update_package(state: State, request: JSON) -> JSON:
         raise invalid(f"ModelPackage {arn} is not versioned: only versioned model packages can be updated.")
     changes: JSON = {name: request[name] for name in REPLACED if name in request}
     changes |= _patched_card(package.document, request)
-    changes |= _patched_properties(package.document, request) | _added_specifications(package.document, request)
+    changes |= _patched_properties(
+        package.document, request, replace=state.options.replace_properties
+    ) | _added_specifications(package.document, request)
     if "InferenceSpecification" in changes:
         check_inference_specification(changes["InferenceSpecification"])
     package.document |= changes | {"LastModifiedTime": state.now(), "LastModifiedBy": state.user_context()}
@@ -197,14 +199,15 @@ def _patched_card(document: JSON, request: JSON) -> JSON:
     return {"ModelCard": document.get("ModelCard", {}) | request["ModelCard"]}
 
 
-def _patched_properties(document: JSON, request: JSON) -> JSON:
+def _patched_properties(document: JSON, request: JSON, *, replace: bool) -> JSON:
     added = request.get("CustomerMetadataProperties", {})
     removed = request.get("CustomerMetadataPropertiesToRemove", [])
     if both := sorted(set(added) & set(removed)):
         raise invalid(f"CustomerMetadataProperties {both} can not be both added and removed in one request.")
     if not added and not removed:
         return {}
-    kept = {k: v for k, v in document.get("CustomerMetadataProperties", {}).items() if k not in removed}
+    held = {} if replace and added else document.get("CustomerMetadataProperties", {})
+    kept = {k: v for k, v in held.items() if k not in removed}
     check_metadata_size(kept | added)
     return {"CustomerMetadataProperties": kept | added}
 

@@ -28,6 +28,7 @@ class Options:
     list_order_jitter: int | None = None
     lowercase_arns: bool = False
     known_credentials: Mapping[str, str] | None = field(default=None, repr=False)
+    replace_properties: bool = False
 
 
 @dataclass

@@ -54,7 +54,11 @@ def _classify(
         return RegistryError, "create the bucket or container, or correct its name in the configuration", applied, ""
     if code in _SLOW_CODES or status == 429:
         return RateLimited, None, applied, ""
-    if code in _AUTH_CODES or isinstance(error, (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)):
+    if (
+        code in _AUTH_CODES
+        or status in (401, 403)
+        or isinstance(error, (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError))
+    ):
         return RegistryAuthError, _AUTH_CURE, applied, ""
     if isinstance(error, FileNotFoundError):
         return NotFound, None, applied, ""

@@ -37,6 +37,7 @@ from fedreg.domain.models import (
 )
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.stages import NONE, Approval
+from fedreg_adapters.shared.answers import tells_misread_answers
 from fedreg_adapters.vertex.client import PAGE, Client
 from fedreg_adapters.vertex.copies import Copies
 from fedreg_adapters.vertex.diagnosis import list_findings
@@ -66,6 +67,7 @@ from fedreg_adapters.vertex.uploads import Uploads
 from fedreg_adapters.vertex.versions import Versions
 
 
+@tells_misread_answers
 class VertexAdapter(RegistryAdapter):
     """The models of one project and location."""
 

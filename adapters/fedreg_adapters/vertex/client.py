@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ PAGE = 100
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _GCS_DEADLINE = 120.0
 _MAKING = ("UploadModelOperationMetadata", "CopyModelOperationMetadata")
+_MODEL_NAME = re.compile(r"projects/[^/]+/locations/[^/]+/models/[^/@]+(@|\Z)")
 _POLLS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # seconds between looks at an operation; the last repeats
 # Retries are Calls's. Metadata, not payload: errors with long details must not be cut off.
 _CHANNEL = (("grpc.enable_retries", 0), ("grpc.max_metadata_size", 64 << 10))
@@ -61,6 +63,8 @@ class Client:
                 raise to_domain_error(error, self.registry, method) from error
             if getattr(found, "_response", found) is None:  # what gRPC makes of a message it can't read
                 raise not_an_answer(self.registry, method)
+            if method == "get_model" and not _is_model(found):
+                raise not_an_answer(self.registry, method)
             return found
 
         return await self.calls.run(method, ask, effect=effect, deadline=deadline)
@@ -73,7 +77,10 @@ class Client:
         following = pager.next_page_token or None
         if following is not None and following == token:
             raise self._loop(method)
-        return list(getattr(pager, member)), following
+        items = list(getattr(pager, member))
+        if member == "models" and not all(map(_is_model, items)):
+            raise not_an_answer(self.registry, method)
+        return items, following
 
     async def pages(
         self, method: str, member: str, request: dict[str, Any], *, service: str = "models"
@@ -239,6 +246,11 @@ class Client:
         for service in services:
             await service.transport.close()
         await self._threads.aclose()
+
+
+def _is_model(message: Any) -> bool:
+    """Whether it has a model's name: protobuf reads any bytes as some message, with what is missing empty."""
+    return _MODEL_NAME.match(message.name) is not None
 
 
 def load_credentials(options: VertexOptions) -> Any:

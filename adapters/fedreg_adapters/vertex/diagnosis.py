@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
-from fedreg.domain.errors import FedregError, NotFound
+from fedreg.domain.errors import NotFound
 from fedreg.domain.models import Finding, Severity
+from fedreg_adapters.shared.findings import check
 from fedreg_adapters.vertex.client import Client
 
 _PROBE = "fedreg-doctor-probe"
+_BUCKET = (
+    "storage.objects.list, storage.objects.get, storage.objects.create and storage.objects.delete on the bucket, "
+    "as roles/storage.objectUser has them"
+)
 
 
 async def list_findings(client: Client) -> list[Finding]:
     """Address and credentials, each permission by a harmless read, bucket and image. Never raises."""
-    first = await _check("address and permission aiplatform.models.list", lambda: _list_models(client))
+    first = await check(
+        "address and permission aiplatform.models.list",
+        lambda: _list_models(client),
+        otherwise="check project and location: models are looked for in the one location",
+    )
     findings = [first]
     if first.severity is Severity.OK:
         findings += [
-            await _check("permission aiplatform.models.get", lambda: _get_model(client)),
-            await _check("permission aiplatform.artifacts.get", lambda: _get_artifact(client), Severity.WARNING),
-            await _check("permission aiplatform.operations.list", lambda: _list_operations(client)),
+            await check("permission aiplatform.models.get", lambda: _get_model(client)),
+            await check("permission aiplatform.artifacts.get", lambda: _get_artifact(client), Severity.WARNING),
+            await check("permission aiplatform.operations.list", lambda: _list_operations(client)),
         ]
     return [*findings, await _bucket(client), _image(client), *_transport(client)]
-
-
-async def _check(check: str, probe: Callable[[], Awaitable[str]], severity: Severity = Severity.ERROR) -> Finding:
-    try:
-        return Finding(check=check, severity=Severity.OK, message=await probe())
-    except FedregError as error:
-        return Finding(check=check, severity=severity, message=error.message, cure=error.cure)
 
 
 async def _list_models(client: Client) -> str:
@@ -58,10 +58,10 @@ async def _list_operations(client: Client) -> str:
 
 
 async def _bucket(client: Client) -> Finding:
-    check = "artifact_root"
+    name = "artifact_root"
     if client.options.artifact_root is None:
         return Finding(
-            check=check,
+            check=name,
             severity=Severity.WARNING,
             message="none is configured: bytes can't be uploaded",
             cure="set artifact_root: gs://bucket/prefix",
@@ -75,11 +75,7 @@ async def _bucket(client: Client) -> Finding:
         await client.gcs("list", request)
         return f"{client.options.artifact_root} can be listed"
 
-    found = await _check(check, probe)
-    if found.severity is Severity.OK:
-        return found
-    cure = f"{found.cure}; the credentials need storage.objects.list, .get, .create and .delete on the bucket"
-    return Finding(check=check, severity=found.severity, message=found.message, cure=cure)
+    return await check(name, probe, needs=_BUCKET)
 
 
 def _image(client: Client) -> Finding:

@@ -113,7 +113,7 @@ def _from_status(code: str, error: Exception, registry: str, operation: str) -> 
     elif kind is RegistryUnavailable and any(word in details.lower() for word in _NOT_CONNECTED):
         outcome, cure = Outcome.NOT_APPLIED, "check endpoint, location and the network"
     elif kind is RegistryAuthError:
-        text, cure = _refusal(code, operation)
+        text, cure = _refusal(code, operation, details)
     return kind(
         f"{operation}: {text or code}",
         registry=registry,
@@ -125,11 +125,17 @@ def _from_status(code: str, error: Exception, registry: str, operation: str) -> 
     )
 
 
-def _refusal(code: str, operation: str) -> tuple[str, str]:
+def _refusal(code: str, operation: str, details: str) -> tuple[str, str]:
+    """Google's text quotes who was refused, and is not shown."""
     if code == "UNAUTHENTICATED":
         return "the credentials are expired or not accepted", "renew the credentials of this registry"
+    if "SERVICE_DISABLED" in details or "has not been used in project" in details:
+        return "Vertex AI is not enabled in the project", "enable aiplatform.googleapis.com in the project"
     permission = PERMISSIONS.get(operation, "aiplatform.*")
-    return "the credentials do not permit it", f"grant {permission} (roles/aiplatform.user has it) on the project"
+    return (
+        "the credentials do not permit it",
+        f"grant {permission} (roles/aiplatform.user has it) on the project, if it exists",
+    )
 
 
 def _details_of(error: Exception) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from string import ascii_lowercase, ascii_uppercase, digits
 
 from fedreg.domain.capabilities import Capabilities, Limits, Operation, Resume, UploadSupport
 from fedreg.domain.errors import ConfigError
+from fedreg.domain.names import NameCodec
 from fedreg.domain.port import AdapterManifest
 from fedreg.domain.stages import (
     ARCHIVED,
@@ -82,6 +84,7 @@ CAPABILITIES = Capabilities(
         version_tag_value=64,
         model_tag_pattern=LABEL,
         version_tag_pattern=LABEL,
+        tag_key_pattern=r"(?!fed-)[^\W\d_].*",  # a label begins with a letter
         alias=128,
         file_size=5 << 40,
     ),
@@ -111,11 +114,29 @@ def narrow(options: VertexOptions) -> Capabilities:
     return replace(CAPABILITIES)
 
 
+CODEC = NameCodec(
+    max_length=63,
+    mark="x--",
+    allowed=frozenset(ascii_lowercase + digits + "_-"),
+    not_first=frozenset(digits + "-"),
+)
+ALIASES = NameCodec(
+    max_length=128,
+    mark="x--",
+    allowed=frozenset(ascii_lowercase + ascii_uppercase + digits + "-"),
+    inner_only=frozenset(ascii_uppercase + "-"),
+    not_first=frozenset(digits),
+    reserved=frozenset(ascii_lowercase),  # two characters at least
+)
+
 MANIFEST = AdapterManifest(
     kind="vertex",
     title="Google Vertex AI Model Registry",
     options=VertexOptions,
     capabilities=CAPABILITIES,
+    narrow=narrow,
+    names=CODEC,
+    aliases=ALIASES,
     adapter="fedreg_adapters.vertex.adapter:VertexAdapter",
     standin="fedreg_adapters.vertex.standin:create_app",
     extra="vertex",

@@ -14,14 +14,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from string import ascii_lowercase, ascii_uppercase, digits
+from string import ascii_lowercase, digits
 from typing import Any
 
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.models import Model, Provenance, Version
-from fedreg.domain.names import NameCodec
 from fedreg.domain.stages import NONE, Approval, StageMap, highest_stage
-from fedreg_adapters.vertex.manifest import MODEL_TAG
+from fedreg_adapters.vertex.manifest import ALIASES, CODEC, MODEL_TAG
 from fedreg_adapters.vertex.records import DEFAULT_VERSION, Record
 
 OWN = "fed-"
@@ -29,21 +28,6 @@ STAGE, APPROVAL, KEY, RECORD, TAGS = "fed-stage", "fed-approval", "fed-key", "fe
 DONE = "fed-done"
 DEFAULT = "default"
 _MARK, _MARKS = 2, 32  # characters of a key's mark, and how many fit into one label
-
-CODEC = NameCodec(
-    max_length=63,
-    mark="x--",
-    allowed=frozenset(ascii_lowercase + digits + "_-"),
-    not_first=frozenset(digits + "-"),
-)
-ALIASES = NameCodec(
-    max_length=128,
-    mark="x--",
-    allowed=frozenset(ascii_lowercase + ascii_uppercase + digits + "-"),
-    inner_only=frozenset(ascii_uppercase + "-"),
-    not_first=frozenset(digits),
-    reserved=frozenset(ascii_lowercase),  # two characters at least
-)
 
 
 def native_of(name: str) -> str:

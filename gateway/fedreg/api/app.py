@@ -14,6 +14,7 @@ from fedreg.api.auth import Authenticator
 from fedreg.api.context import GATEWAY, REFRESHES, STOPPING
 from fedreg.api.docs_page import render_docs
 from fedreg.api.endpoints import Endpoint, Route, make_endpoint
+from fedreg.api.event_loop import LoopLag
 from fedreg.api.handlers.system import COLLECTOR, DOCS, OPENAPI
 from fedreg.api.metrics import HttpMetrics
 from fedreg.api.middleware import make_middleware
@@ -52,6 +53,7 @@ def create_app(
     app[DOCS] = render_docs(document)
     authenticator = Authenticator(settings.auth)
     add_routes(app, [(route, make_endpoint(route, authenticator)) for route in ROUTES])
+    app.cleanup_ctx.append(LoopLag(metrics.collector).watch)
     app.on_shutdown.append(_end_streams)
     app.on_cleanup.append(_stop_refreshes)
     return app

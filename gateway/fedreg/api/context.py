@@ -21,6 +21,7 @@ REFRESHES = web.AppKey("refreshes", dict[str, asyncio.Task[RefreshReport]])
 REQUEST_ID = web.RequestKey("request_id", str)
 ROUTE_PATH = web.RequestKey("route", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
+MODEL = web.RequestKey("model", str)
 
 
 def gateway_of(request: web.Request) -> Gateway:
@@ -40,7 +41,7 @@ def actor_of(request: web.Request) -> Actor:
 
 def model_ref(request: web.Request) -> Ref:
     """The model named by the path."""
-    return Ref(request.match_info["registry"], request.match_info["model"])
+    return Ref(request.match_info["registry"], request[MODEL])
 
 
 def version_ref(request: web.Request) -> Ref:
@@ -54,4 +55,4 @@ def version_ref(request: web.Request) -> Ref:
         raise InvalidRequest(
             "version '@' is no selector", cure="write @version:1, @alias:champion or @stage:production"
         )
-    return Ref(request.match_info["registry"], request.match_info["model"], selector)
+    return Ref(request.match_info["registry"], request[MODEL], selector)

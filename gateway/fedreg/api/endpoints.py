@@ -16,6 +16,7 @@ from fedreg.api.auth import Authenticator
 from fedreg.api.context import PRINCIPAL, ROUTE_PATH
 from fedreg.api.encoding import JSON, Listing, Reply, Request, body_reader, encode, etag_of, query_reader, respond
 from fedreg.api.paging import PageQuery, open_cursor, seal_cursor
+from fedreg.api.spellings import read_model_name
 from fedreg.settings.sections import Role
 
 Handler = Callable[..., Awaitable[Any]]
@@ -95,6 +96,7 @@ def make_endpoint(route: Route, authenticator: Authenticator) -> Endpoint:
     takes_query = route.query is not NoQuery
     paged = issubclass(route.query, PageQuery) and get_origin(route.answers.get(route.status)) is Listing
     handler, role = route.handler, route.role
+    names_model = "{model}" in route.path
 
     async def endpoint(request: web.Request) -> web.StreamResponse:
         request[ROUTE_PATH] = route.path
@@ -102,6 +104,8 @@ def make_endpoint(route: Route, authenticator: Authenticator) -> Endpoint:
             principal = request[PRINCIPAL] = authenticator.identify(request)
             registry = request.match_info.get("registry")
             principal.require(role) if registry is None else principal.require(role, registry)
+        if names_model:
+            await read_model_name(request)
         query = read_query(request)
         if paged and isinstance(query, PageQuery):
             query = await open_cursor(request, query)

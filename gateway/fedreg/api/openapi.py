@@ -19,7 +19,9 @@ _PARAMETER = re.compile(r"{(\w+)}")
 _DESCRIPTION = """\
 Names of models and versions are percent-encoded in paths: `team/churn` is `team%2Fchurn`. Where a proxy decodes or
 refuses `%2F`, a model's slashes may also stand as they are, unless a part of the name is `versions`, `aliases` or
-`history`. No path reaches a model named `.` or `..`: clients take those parts out.
+`history`; and a name may be written as its registry spells it (`native_name` of the model, `teamx--2fzchurn` at
+SageMaker), unless the registry has a model that is really called so. No path reaches a model named `.` or `..`, unless
+its registry spells it otherwise: clients take those parts out.
 
 A version is its id, or a selector after an `@`: `@alias:champion`, `@stage:production`.
 
@@ -33,7 +35,7 @@ answers what the first one has started.
 """
 PATH_PARAMETERS: Mapping[str, str] = {
     "registry": "the configured name of a registry",
-    "model": "a model's name, percent-encoded",
+    "model": "a model's name, percent-encoded, or as its registry spells it",
     "version": "a version's id, percent-encoded, or a selector after an @",
     "alias": "an alias, percent-encoded",
     "path": "the path of a file; slashes stand as they are",

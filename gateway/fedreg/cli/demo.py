@@ -1,13 +1,19 @@
-"""`fedreg demo`: a sandbox of registries, and the main job on it, each command printed before its output."""
+"""`fedreg demo`: registries, a gateway over them, and the main job; each command printed before its output."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import secrets
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -15,12 +21,15 @@ import click
 from fedreg.cli.output import note
 from fedreg.cli.session import refuse_url
 from fedreg.domain.errors import RegistryError
-from fedreg.sandbox.processes import own_environment
-from fedreg.sandbox.sandbox import Sandbox, boot_sandbox, run_module, seed
+from fedreg.sandbox.processes import answers, free_port, own_environment, start_server, wait_until
+from fedreg.sandbox.sandbox import KINDS, Sandbox, boot_sandbox, run_module, seeding
 
+USER = "ana"
+FEDREG = (sys.executable, "-m", "fedreg.cli.main")
 # (what it is about, command): `fedreg …` is run as a user would, `native …` asks the vendor's own SDK.
 STEPS = (
-    ("What there is, in both registries", "fedreg inventory --versions"),
+    ("Five registries behind one gateway", "fedreg registries"),
+    ("What there is in them", "fedreg inventory --versions"),
     ("What each registry can do", "fedreg capabilities"),
     ("One version, read live", "fedreg show mlflow-prod:churn@alias:challenger"),
     (
@@ -39,6 +48,16 @@ STEPS = (
     ),
     ("", "fedreg promote sm-eu:churn@version:1 --to production --reason 'serve it in eu-west-1'"),
     ("… as boto3 sees it", "native sagemaker churn 1"),
+    ("The same at Vertex AI, where a stage is a label", "fedreg copy mlflow-prod:churn@version:2 vertex-eu:churn"),
+    ("", "fedreg promote vertex-eu:churn@version:1 --to production"),
+    ("… as Google's client sees it", "native vertex churn 1"),
+    ("At Azure ML, which has stages of its own", "fedreg copy mlflow-prod:churn@version:2 azure-ws:churn"),
+    ("", "fedreg promote azure-ws:churn@version:1 --to production"),
+    ("… as Microsoft's client sees it", "native azureml churn 1"),
+    ("At the Hugging Face Hub, where it is a branch", "fedreg copy mlflow-prod:churn@version:2 hub:churn"),
+    ("", "fedreg promote hub:churn@version:v1 --to production"),
+    ("… as huggingface_hub sees it", "native huggingface churn production"),
+    ("What is in production, everywhere", "fedreg inventory --versions --stage production --refresh -o wide"),
     (
         "A name that SageMaker can't spell",
         "fedreg copy mlflow-prod:fraud.detector_eu@version:1 sm-eu:fraud.detector_eu",
@@ -50,67 +69,105 @@ STEPS = (
         "fedreg migrate mlflow-prod sm-eu --with aliases --dry-run",
     ),
     ("", "fedreg migrate mlflow-prod sm-eu --with aliases --reason 'one registry for serving'"),
-    ("What is in production, everywhere", "fedreg inventory --versions --stage production --refresh -o wide"),
     ("Where the copy came from", "fedreg lineage sm-eu:churn@version:1"),
     ("What happened to it", "fedreg history sm-eu:churn@version:1"),
+    (
+        "A model fine-tuned on the Hub goes to Azure ML, and on to Vertex AI",
+        "fedreg copy hub:intents@v1 azure-ws:intents",
+    ),
+    ("", "fedreg copy azure-ws:intents@version:1 vertex-eu:intents"),
+    ("… and is traced back to its base model", "fedreg lineage vertex-eu:intents@version:1"),
     ("The journal's chain", "fedreg audit --verify"),
     ("The copy predicts what the original predicts", "fedreg download sm-eu:churn@version:1 downloaded"),
     ("", "native predict models:/churn@champion downloaded"),
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """A sandbox, and the gateway over it that commands go to."""
+
+    sandbox: Sandbox
+    url: str
+    token: str
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"FEDREG_URL": self.url, "FEDREG_TOKEN": self.token}
+
+
 @click.command()
 @click.option("--once", is_flag=True, help="End after the tour instead of staying up.")
 @click.pass_context
 def demo(ctx: click.Context, once: bool) -> None:
-    """Boot a real MLflow server, a stand-in of SageMaker and S3, and run the main job on them.
+    """Boot five registries and a gateway over them, and run the main job on them.
 
-    Everything is on loopback and in a temporary directory; nothing is left behind.
+    A real MLflow server, and stand-ins of SageMaker, Vertex AI, Azure ML and the Hugging Face Hub. Everything is on
+    loopback and in a temporary directory; no credentials are needed, and nothing is left behind.
     """
     refuse_url(ctx)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as with Ctrl-C: everything is taken down
     with tempfile.TemporaryDirectory(prefix="fedreg-demo-") as directory:
-        note("starting a real MLflow server, the SageMaker stand-in and S3 …")
-        with boot_sandbox(Path(directory)) as sandbox:
-            note("training scikit-learn models and registering them with mlflow and boto3 …")
-            note(seed(sandbox).strip())
-            for title, command in STEPS:
-                _show(sandbox, title, command)
+        note("starting a real MLflow server, and stand-ins of SageMaker, Vertex AI, Azure ML and the Hub …")
+        with boot_sandbox(Path(directory), KINDS) as sandbox, _gateway(sandbox) as tour:
+            note("training models and registering them with each vendor's own SDK …")
+            with seeding(sandbox) as wait:
+                _show(tour, *STEPS[0])  # meanwhile: the gateway loads the SDKs too
+                for said in wait():
+                    note(said)
+            for title, command in STEPS[1:]:
+                _show(tour, title, command)
             if not once:
-                _stay(sandbox)
+                _stay(tour)
 
 
-def _show(sandbox: Sandbox, title: str, command: str) -> None:
+@contextmanager
+def _gateway(sandbox: Sandbox) -> Iterator[Tour]:
+    """A gateway, as `fedreg serve` runs it, with one user: the SDKs are loaded once, not by every command."""
+    token, port = secrets.token_urlsafe(), free_port()
+    tour = Tour(sandbox, f"http://127.0.0.1:{port}", token)
+    user = {"subject": USER, "sha256": hashlib.sha256(token.encode()).hexdigest(), "roles": ["admin"]}
+    env = {**sandbox.env, "FEDREG_CONFIG": str(sandbox.config), "FEDREG__AUTH__TOKENS": json.dumps([user])}
+    with ExitStack() as stack:
+        serve = [*FEDREG, "serve", "--port", str(port)]
+        server = start_server("gateway", serve, sandbox.directory, stack, env)
+        wait_until(server, lambda: answers(f"{tour.url}/healthz"))
+        yield tour
+
+
+def _show(tour: Tour, title: str, command: str) -> None:
     if title:
         click.echo(f"\n# {title}")
     program, *arguments = shlex.split(command)
     if program == "native":
         click.echo(f"$ python -m fedreg.sandbox.native {shlex.join(arguments)}")
-        click.echo(run_module("fedreg.sandbox.native", sandbox, *arguments).rstrip())
+        click.echo(run_module("fedreg.sandbox.native", tour.sandbox, *arguments).rstrip())
         return
     click.echo(f"$ {command}")
     sys.stdout.flush()
     done = subprocess.run(
-        [sys.executable, "-m", "fedreg.cli.main", *arguments],
-        cwd=sandbox.directory,
-        env={**own_environment(), "FEDREG_CONFIG": str(sandbox.config)},
+        [*FEDREG, *arguments],
+        cwd=tour.sandbox.directory,
+        env={**own_environment(), **tour.variables},
         check=False,
     )
     if done.returncode:
         raise RegistryError(f"`{command}` ended with exit code {done.returncode}", cure="its message is above")
 
 
-def _stay(sandbox: Sandbox) -> None:
+def _stay(tour: Tour) -> None:
+    exports = "\n".join(f"  export {name}={value}" for name, value in tour.variables.items())
+    width = max(map(len, tour.sandbox.urls))
+    places = "\n".join(f"{name:{width}} {url}" for name, url in tour.sandbox.urls.items())
     click.echo(
         f"""
 The sandbox stays up until Ctrl-C. Try, in another shell:
 
-  export FEDREG_CONFIG={sandbox.config}
+{exports}
   fedreg inventory
-  fedreg serve                 # then open http://127.0.0.1:8080/docs
 
-MLflow             {sandbox.mlflow_url}
-SageMaker stand-in {sandbox.sagemaker_url}
-S3 (moto)          {sandbox.s3_url}"""
+The gateway's API is described at {tour.url}/docs; {tour.sandbox.config} is its configuration.
+
+{places}"""
     )
     threading.Event().wait()

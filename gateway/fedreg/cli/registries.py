@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from operator import itemgetter
 
 import click
 
-from fedreg.cli.output import Column, format_option, note, print_json, print_rows
+from fedreg.cli.output import Column, format_option, note, print_rows
 from fedreg.cli.session import run_reading, run_writing
 from fedreg.client.interface import Client
 from fedreg.domain.capability_table import capability_rows
-from fedreg.domain.reports import RegistryView
+from fedreg.domain.proofs import LEGEND, mark_cell, spell_proofs
+from fedreg.domain.reports import CapabilityView, RegistryView
 
 PARTIAL = 4
 
@@ -68,16 +70,38 @@ def refresh(ctx: click.Context, names: tuple[str, ...], output: str) -> int:
 @format_option
 @click.pass_context
 def capabilities(ctx: click.Context, output: str) -> int:
-    """What each registry can do: one line a capability, one column a registry."""
+    """What each registry can do: one line a capability, one column a registry, each cell marked with its proofs.
+
+    -o wide spells the proofs out; -o json also says why a line is unproven, and why what is not done is not done.
+    """
     views = run_reading(ctx, lambda client: client.capabilities())
     if output in ("json", "ndjson"):
-        print_json(views)
+        print_rows(views, (), output, name=lambda view: view.registry)
     else:
-        rows = capability_rows({view.registry: view.capabilities for view in views})
-        columns = [Column("capability", lambda row: row["capability"])]
-        columns += [Column(view.registry, itemgetter(view.registry)) for view in views]
-        print_rows(rows, columns, output, name=lambda row: row["capability"])
+        _print_matrix(views, output)
     for view in views:
         if view.error:
             note(f"{view.registry}: could not be opened, its kind's ceiling is shown: {view.error['message']}")
     return PARTIAL if any(view.error for view in views) else 0
+
+
+def _print_matrix(views: list[CapabilityView], output: str) -> None:
+    """The matrix. In a table the marks stand in the cells; wide and csv have a column of proofs for each registry."""
+    access = {view.registry: [line for line in view.proofs if line.startswith("access ")] for view in views}
+    rows = capability_rows({view.registry: view.capabilities for view in views}, access)
+    columns = [Column("capability", itemgetter("capability"))]
+    for view in views:
+        columns.append(Column(view.registry, partial(_cell, view, marked=output == "table")))
+        columns.append(Column(f"{view.registry} proven by", partial(_proofs, view), wide=True))
+    print_rows(rows, columns, output, name=itemgetter("capability"))
+    if output == "table" and views:
+        click.echo(LEGEND)
+
+
+def _cell(view: CapabilityView, row: dict[str, str], *, marked: bool) -> str:
+    text = row[view.registry]
+    return mark_cell(text, view.proofs.get(row["capability"], ())) if marked else text
+
+
+def _proofs(view: CapabilityView, row: dict[str, str]) -> str:
+    return spell_proofs(view.proofs.get(row["capability"], ()))

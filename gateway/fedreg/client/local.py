@@ -134,11 +134,10 @@ class LocalClient(Client):
         return await catalog.list_facets(self.gateway, query)
 
     async def models(self, registry: str, *, name: str | None = None) -> AsyncIterator[Model]:
-        adapter = await self.gateway.registries.get(registry)
         token = None
         while True:
-            page = PageRequest(token=token)
-            found = await adapter.list_models(ModelQuery(page=page, name_contains=name))
+            query = ModelQuery(page=PageRequest(token=token), name_contains=name)
+            found = await catalog.list_models(self.gateway, registry, query)
             for model in found.items:
                 yield model
             token = found.next_token

@@ -88,7 +88,8 @@ class UploadSupport:
 class Limits:
     """Sizes a registry holds, in characters and counts; None where it sets none.
 
-    `*_pattern` are regular expressions matched against the whole text.
+    `*_pattern` are regular expressions matched against the whole text; `tag_key_pattern` leaves out keys that the
+    registry, or its adapter for itself, reserves.
     """
 
     model_name: int | None = None
@@ -101,6 +102,7 @@ class Limits:
     version_tag_value: int | None = None
     model_tag_pattern: str | None = None
     version_tag_pattern: str | None = None
+    tag_key_pattern: str | None = None
     alias: int | None = None
     alias_pattern: str | None = None
     file_size: int | None = None

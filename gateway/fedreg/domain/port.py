@@ -8,7 +8,7 @@ injected `Calls`; an adapter holds no rate, retry or breaker of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ from fedreg.domain.models import (
     VersionDraft,
     VersionId,
 )
+from fedreg.domain.names import NameCodec
 from fedreg.domain.stages import Approval
 
 
@@ -225,6 +226,9 @@ class AdapterManifest:
 
     - `options`: a frozen dataclass of the registry's configuration keys, each with a type and a default if optional.
     - `capabilities`: the ceiling; an adapter may narrow it in `open()`.
+    - `names`, `aliases`: how the registry spells names of models and aliases; None where it takes any. `files`: under
+      which path it keeps a file; None where under its own.
+    - `narrow`: the capabilities under given options, where these alone decide; None where `open()` has to find out.
     - `adapter`, `standin`: dotted strings `package.module:attribute`. The stand-in is an aiohttp application factory.
     - `extra`: the distribution extra to install; `modules`: what it must provide.
     """
@@ -234,6 +238,10 @@ class AdapterManifest:
     options: type[Any]
     capabilities: Capabilities
     adapter: str
+    names: NameCodec | None = None
+    aliases: NameCodec | None = None
+    files: Callable[[str], str] | None = None
+    narrow: Callable[[Any], Capabilities] | None = None
     standin: str | None = None
     extra: str | None = None
     modules: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from fedreg.domain.capabilities import Capabilities
 from fedreg.domain.lineage import Edge, Node
 from fedreg.domain.manifest import Digest
 from fedreg.domain.models import FileEntry, Finding, Model, ModelDraft, Version, VersionDraft, VersionId
+from fedreg.domain.proofs import Proof
 from fedreg.domain.records import IntentKind, IntentState, InventoryRow
 from fedreg.domain.refs import Ref
 
@@ -35,6 +36,11 @@ class Loss:
     field: str
     kind: LossKind
     why: str
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether the registry lacks the value; a name that is only spelt otherwise is there."""
+        return self.kind is not LossKind.RENAMED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,13 +213,20 @@ class VersionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapabilityView:
-    """What one registry can do, narrowed to what it allows where it could be opened."""
+    """What one registry can do, narrowed to what it allows where it could be opened; and what proves it.
+
+    `proofs`: of each line of `fedreg capabilities` that is not `-`, and of each `access NAME`, the best first.
+    `unproven`: why nothing could prove a line. `exempt`: what the kind does not do, and why.
+    """
 
     registry: str
     kind: str
     capabilities: Capabilities
     ceiling_only: bool = False
     error: Mapping[str, Any] | None = field(default=None)
+    proofs: Mapping[str, tuple[Proof, ...]] = field(default_factory=dict)
+    unproven: Mapping[str, str] = field(default_factory=dict)
+    exempt: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,12 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
+from fedreg.domain.capabilities import Capabilities
 from fedreg.domain.errors import NotFound, RegistryUnavailable
 from fedreg.domain.port import AdapterManifest
 from fedreg.registries.calls import GuardedCalls
 from fedreg.registries.guard import GuardedAdapter
-from fedreg.registries.loader import guard_calls, open_adapter
+from fedreg.registries.loader import check_modules, guard_calls, open_adapter
 from fedreg.registries.manifests import load_manifest, nearest
 from fedreg.registries.metrics import CallMetrics
 from fedreg.registries.policy import RegistryEntry
@@ -71,6 +72,18 @@ class Federation:
             if opening.cancelled() and task is not None and not task.cancelling():
                 raise _shutting_down(name) from None
             raise
+
+    async def capabilities(self, name: str) -> Capabilities:
+        """What a registry can do. Its adapter is loaded and opened only where the options don't tell.
+
+        Raises NotFound for a registry that is not configured, ConfigError for options that can't be meant or a
+        missing SDK, and what opening it raises.
+        """
+        entry, manifest = self._entry(name), self.manifest(name)
+        if name in self._open or manifest.narrow is None:
+            return (await self.get(name)).capabilities
+        await asyncio.to_thread(check_modules, manifest)
+        return manifest.narrow(entry.options)
 
     async def aclose(self) -> None:
         """Close all that is open and stop what is opening. Failures are logged. Safe to call twice."""

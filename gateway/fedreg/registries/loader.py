@@ -43,8 +43,8 @@ async def open_adapter(
             f"registry {name!r}: options are {type(options).__name__}, kind {kind!r} takes {manifest.options.__name__}",
             cure="give an instance of the manifest's options dataclass",
         )
-    check_modules(manifest)
-    # an SDK may take half a second to import: not on the event loop
+    # an SDK may take seconds to import, and a while to be found: not on the event loop
+    await asyncio.to_thread(check_modules, manifest)
     construct = await asyncio.to_thread(load_adapter, manifest)
     adapter = construct(name, options, calls or guard_calls(name, manifest, policy, metrics))
     try:

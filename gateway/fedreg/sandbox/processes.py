@@ -6,10 +6,12 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,12 @@ from fedreg.domain.errors import RegistryUnavailable
 
 START_SECONDS = 120.0
 STOP_SECONDS = 10.0
+ENDING = (signal.SIGINT, signal.SIGTERM)
+# How the variables begin by which SDKs and servers find their registries and credentials.
+OUTWARD = (
+    *("AWS_", "AZURE_", "AZUREML_", "CLOUDSDK_", "FEDREG_", "GOOGLE_", "HF_", "HUGGINGFACE_", "HUGGING_FACE_"),
+    *("MLFLOW_", "STORAGE_EMULATOR_HOST"),
+)
 
 
 @dataclass(slots=True)
@@ -41,11 +49,11 @@ class ServerProcess:
 
 
 def start_server(
-    name: str, command: Sequence[str], directory: Path, env: Mapping[str, str] | None = None
+    name: str, command: Sequence[str], directory: Path, stack: ExitStack, env: Mapping[str, str] | None = None
 ) -> ServerProcess:
-    """Start a server in a process group of its own, its output in `<name>.log`."""
+    """Start a server in a process group of its own, its output in `<name>.log`. The stack stops it."""
     log = directory / f"{name}.log"
-    with log.open("wb") as output:
+    with _signals_held_back(), log.open("wb") as output:
         process = subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
@@ -55,7 +63,26 @@ def start_server(
             cwd=directory,
             start_new_session=True,
         )
-    return ServerProcess(name, process, log)
+        server = ServerProcess(name, process, log)
+        stack.callback(server.stop)
+    return server
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Ctrl-C and SIGTERM come after the block: between a start and the promise to stop nothing may be raised."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread only
+        return
+    came: list[int] = []
+    before = {sign: signal.signal(sign, lambda number, _: came.append(number)) for sign in ENDING}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def wait_until(server: ServerProcess, ready: Callable[[], bool]) -> None:
@@ -77,7 +104,11 @@ def wait_until(server: ServerProcess, ready: Callable[[], bool]) -> None:
 
 def own_environment() -> dict[str, str]:
     """This process's environment without what would lead an SDK or a server out of the sandbox."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_", "FEDREG_"))}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(OUTWARD) and not name.lower().endswith("_proxy")
+    }
 
 
 def answers(url: str) -> bool:

@@ -4,110 +4,114 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from importlib.util import find_spec
+from operator import or_
 from pathlib import Path
-from string import Template
 
 from fedreg.domain.errors import ConfigError, RegistryUnavailable
-from fedreg.registries.manifests import load_manifest
-from fedreg.sandbox.processes import ServerProcess, answers, free_port, own_environment, start_server, wait_until
+from fedreg.sandbox.processes import ServerProcess, own_environment, start_server
+from fedreg.sandbox.servers import QUIET, STARTS, Booted
 
-BUCKET = "models-eu"
-REGION = "eu-west-1"
-NEEDED = ("mlflow", "sklearn", "moto", "flask", "boto3")
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "DO_NOT_TRACK": "true",
-    "PYTHONWARNINGS": "ignore",
+KINDS = tuple(STARTS)
+# kind -> what the sandbox imports for it, beyond what fedreg itself needs
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "mlflow": ("mlflow", "sklearn"),
+    "sagemaker": ("boto3", "moto", "flask", "numpy"),
+    "vertex": ("google.cloud.aiplatform_v1", "grpc"),
+    "azureml": ("azure.ai.ml", "azure.mgmt.machinelearningservices", "trustme"),
+    "huggingface": ("huggingface_hub",),
 }
-# What boto3 and the S3 client of a sandbox sign with: there is nothing to protect, and no real key may be used.
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "sandbox",
-    "AWS_SECRET_ACCESS_KEY": "sandbox",
-    "AWS_DEFAULT_REGION": REGION,
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-
-CONFIG = Template("""\
-store: {url: "sqlite:///fedreg.db"}
-registries:
-  mlflow-prod:
-    kind: mlflow
-    url: "$mlflow"
-    stages: {held_by: alias, map: {production: champion}}
-  sm-eu:
-    kind: sagemaker
-    region: $region
-    artifact_root: "s3://$bucket/fedreg"
-    endpoint_url: "$sagemaker"
-    s3_endpoint_url: "$s3"
-    sts_endpoint_url: "$sagemaker"
-    access_key_id: sandbox
-    secret_access_key: sandbox
-    inference: {image: "123456789012.dkr.ecr.$region.amazonaws.com/sklearn:1.5"}
-""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
-    """Addresses of a booted sandbox, and the configuration over it."""
+    """A booted sandbox: its kinds, addresses by name, the configuration over it, and what vendors' SDKs need."""
 
     directory: Path
     config: Path
-    mlflow_url: str
-    sagemaker_url: str
-    s3_url: str
+    kinds: tuple[str, ...]
+    urls: Mapping[str, str]
+    sdk_env: Mapping[str, str]
+
+    @property
+    def mlflow_url(self) -> str:
+        return self.urls["MLflow"]
+
+    @property
+    def sagemaker_url(self) -> str:
+        return self.urls["SageMaker stand-in"]
+
+    @property
+    def s3_url(self) -> str:
+        return self.urls["S3 (moto)"]
 
     @property
     def env(self) -> dict[str, str]:
         """What vendor SDKs need to talk to the sandbox, and to nothing else."""
-        return {
-            **QUIET,
-            **CREDENTIALS,
-            "TMPDIR": str(self.directory),  # mlflow leaves what it downloads there
-            "MLFLOW_TRACKING_URI": self.mlflow_url,
-            "AWS_ENDPOINT_URL_SAGEMAKER": self.sagemaker_url,
-            "AWS_ENDPOINT_URL_S3": self.s3_url,
-        }
+        kept = str(self.directory)  # mlflow and huggingface_hub leave there what they download
+        return {**QUIET, **self.sdk_env, "TMPDIR": kept, "HF_HOME": f"{kept}/huggingface"}
 
 
 @contextmanager
-def boot_sandbox(directory: Path) -> Iterator[Sandbox]:
-    """Start the servers side by side, write `fedreg.yaml`, and stop everything at the end.
+def boot_sandbox(directory: Path, kinds: Sequence[str] = ("mlflow", "sagemaker")) -> Iterator[Sandbox]:
+    """Start the servers of these kinds side by side, write `fedreg.yaml`, and stop everything at the end.
 
     Raises ConfigError where a package is missing, RegistryUnavailable where a server does not start.
     """
-    missing = [module for module in NEEDED if find_spec(module) is None]
+    missing = sorted({module for kind in kinds for module in NEEDED[kind] if not _is_installed(module)})
     if missing:
         raise ConfigError(f"the sandbox needs {', '.join(missing)}", cure="pip install 'fedreg[demo]'")
-    with ExitStack() as stack, ThreadPoolExecutor(3) as pool:
-        starts = [pool.submit(start, directory) for start in (start_mlflow, start_s3, start_sagemaker)]
-        errors = [error for start in starts if (error := start.exception()) is not None]
-        for start in starts:
-            if start.exception() is None:
-                stack.callback(start.result()[0].stop)
-        if errors:
-            raise errors[0]
-        mlflow_url, s3_url, sagemaker_url = (start.result()[1] for start in starts)
-        create_bucket(s3_url, BUCKET)
+    with ExitStack() as stack:
+        booted = _boot(directory, kinds, stack)
         config = directory / "fedreg.yaml"
-        config.write_text(
-            CONFIG.substitute(mlflow=mlflow_url, sagemaker=sagemaker_url, s3=s3_url, region=REGION, bucket=BUCKET)
-        )
+        sections = "".join(each.config for each in booted)
+        config.write_text(f'store: {{url: "sqlite:///fedreg.db"}}\nregistries:\n{sections}')
         yield Sandbox(
-            directory=directory, config=config, mlflow_url=mlflow_url, sagemaker_url=sagemaker_url, s3_url=s3_url
+            directory=directory,
+            config=config,
+            kinds=tuple(kinds),
+            urls=reduce(or_, (dict(each.urls) for each in booted)),
+            sdk_env=reduce(or_, (dict(each.env) for each in booted)),
         )
 
 
-def seed(sandbox: Sandbox) -> str:
-    """Train and register models with the vendors' own SDKs, in a process of its own; returns what it said."""
-    return run_module("fedreg.sandbox.seed", sandbox)
+def _boot(directory: Path, kinds: Sequence[str], stack: ExitStack) -> list[Booted]:
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        starts = [pool.submit(STARTS[kind], directory, stack) for kind in kinds]
+        try:
+            return [start.result() for start in starts]
+        except BaseException:  # the threads are waited for, and they wait for servers
+            stack.close()
+            raise
+
+
+def seed(sandbox: Sandbox) -> list[str]:
+    """Make models with the vendors' own SDKs, a process for each kind; returns what they said."""
+    with seeding(sandbox) as wait:
+        return wait()
+
+
+@contextmanager
+def seeding(sandbox: Sandbox) -> Iterator[Callable[[], list[str]]]:
+    """The same in the background: what it gives waits for the end. RegistryUnavailable where one fails."""
+    with ExitStack() as stack:
+        running = []
+        for kind in sandbox.kinds:
+            command = [sys.executable, "-m", "fedreg.sandbox.seed", kind]
+            running.append(start_server(f"seed-{kind}", command, sandbox.directory, stack, sandbox.env))
+        yield lambda: [_wait_for(each) for each in running]
+
+
+def _wait_for(seed: ServerProcess) -> str:
+    failed, text = seed.process.wait(), seed.log.read_text(errors="replace").strip()
+    if failed:
+        raise RegistryUnavailable(f"{seed.name} failed:\n{text[-2000:]}", cure="see the message above")
+    return text.rpartition("\n")[2]
 
 
 def run_module(module: str, sandbox: Sandbox, *arguments: str) -> str:
@@ -125,41 +129,8 @@ def run_module(module: str, sandbox: Sandbox, *arguments: str) -> str:
     return done.stdout
 
 
-def start_mlflow(directory: Path) -> tuple[ServerProcess, str]:
-    """A real `mlflow server` with its artifact proxy, one worker, on SQLite."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "./mlflow-artifacts"]
-    env = {**QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = start_server("mlflow", command, directory, env)
-    wait_until(server, lambda: answers(f"{url}/health"))
-    return server, url
-
-
-def start_s3(directory: Path) -> tuple[ServerProcess, str]:
-    """moto's S3."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = start_server("s3", command, directory, CREDENTIALS)
-    wait_until(server, lambda: answers(url))
-    return server, url
-
-
-def start_sagemaker(directory: Path) -> tuple[ServerProcess, str]:
-    """The stand-in of the SageMaker registry, as its manifest names it."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    module = (load_manifest("sagemaker").standin or "").partition(":")[0]
-    command = [sys.executable, "-m", module, "--host", "127.0.0.1", "--port", str(port), "--region", REGION]
-    server = start_server("sagemaker", command, directory)
-    wait_until(server, lambda: answers(f"{url}/_standin/state"))
-    return server, url
-
-
-def create_bucket(s3_url: str, bucket: str) -> None:
-    """Make a bucket at moto."""
-    request = urllib.request.Request(f"{s3_url}/{bucket}", method="PUT")  # noqa: S310
-    with urllib.request.urlopen(request, timeout=30):  # noqa: S310
-        return
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package above it
+        return False

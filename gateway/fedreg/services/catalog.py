@@ -10,7 +10,8 @@ from typing import Any
 
 from fedreg.domain.capabilities import Operation
 from fedreg.domain.errors import FedregError, InvalidRequest, NotFound, RegistryError
-from fedreg.domain.models import Model, Version
+from fedreg.domain.models import Model, ModelQuery, Page, Version
+from fedreg.domain.proofs import list_proofs
 from fedreg.domain.records import InventoryQuery, ScanState
 from fedreg.domain.refs import Ref, SelectorKind
 from fedreg.domain.reports import (
@@ -24,8 +25,9 @@ from fedreg.domain.reports import (
     VersionView,
     newest_first,
 )
+from fedreg.registries.ledgers import load_ledger
 from fedreg.services.gateway import Gateway
-from fedreg.services.overflow import merge_overflow
+from fedreg.services.overflow import merge_model_overflow, merge_overflow
 from fedreg.services.pages import walk_versions
 from fedreg.services.refresh import refresh_all, refresh_stale
 from fedreg.services.selectors import resolve
@@ -87,10 +89,23 @@ async def list_facets(gateway: Gateway, query: InventoryQuery) -> Facets:
     return await gateway.store.read(lambda conn: index.count_matches(conn, query))
 
 
+async def get_model(gateway: Gateway, ref: Ref) -> Model:
+    """A model, live. Raises NotFound."""
+    adapter = await gateway.registries.get(ref.registry)
+    [model] = await merge_model_overflow(gateway, [await adapter.get_model(ref.model)])
+    return model
+
+
+async def list_models(gateway: Gateway, registry: str, query: ModelQuery) -> Page[Model]:
+    """A page of a registry's models, live. Raises NotFound for an unknown registry."""
+    page = await (await gateway.registries.get(registry)).list_models(query)
+    return replace(page, items=tuple(await merge_model_overflow(gateway, page.items)))
+
+
 async def show_model(gateway: Gateway, ref: Ref) -> ModelView:
     """A model and its versions, live. Raises NotFound."""
     adapter = await gateway.registries.get(ref.registry)
-    model = await adapter.get_model(ref.model)
+    model = await get_model(gateway, ref)
     versions = await merge_overflow(gateway, [version async for version in walk_versions(adapter, ref.model)])
     return ModelView(model=model, versions=newest_first(versions))
 
@@ -159,17 +174,23 @@ async def _ping(gateway: Gateway, view: RegistryView) -> RegistryView:
 
 async def _capabilities(gateway: Gateway, name: str) -> CapabilityView:
     manifest = gateway.registries.manifest(name)
+    capabilities, failure = manifest.capabilities, None
     try:
-        adapter = await gateway.registries.get(name)
+        capabilities = await gateway.registries.capabilities(name)
     except FedregError as error:
-        return CapabilityView(
-            registry=name,
-            kind=manifest.kind,
-            capabilities=manifest.capabilities,
-            ceiling_only=True,
-            error=error.to_dict(),
-        )
-    return CapabilityView(registry=name, kind=manifest.kind, capabilities=adapter.capabilities)
+        failure = error.to_dict()
+    ledger = await asyncio.to_thread(load_ledger, manifest.kind)
+    proofs = list_proofs(capabilities, ledger)
+    return CapabilityView(
+        registry=name,
+        kind=manifest.kind,
+        capabilities=capabilities,
+        ceiling_only=failure is not None,
+        error=failure,
+        proofs=proofs,
+        unproven={line: why for line, why in ledger.unproven.items() if line in proofs},
+        exempt=ledger.exempt,
+    )
 
 
 def _partial(reports: Sequence[RefreshReport]) -> tuple[Mapping[str, Any], ...]:

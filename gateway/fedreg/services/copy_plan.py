@@ -15,8 +15,9 @@ from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Counterpart
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import CopyPlan, Loss
-from fedreg.services.fidelity import accept_losses, fit_model, fit_version
+from fedreg.services.fidelity import accept_losses, fit_model, fit_version, list_spellings
 from fedreg.services.gateway import Gateway
+from fedreg.services.overflow import merge_model_overflow
 from fedreg.services.selectors import resolve
 from fedreg.store import counterparts
 
@@ -56,9 +57,11 @@ async def plan_copy(
     model_draft, model_held, model_losses = (
         (None, {}, ())
         if model_exists
-        else await _fit_new_model(source_adapter, target_adapter, pinned.model, target.model)
+        else await _fit_new_model(gateway, source_adapter, target_adapter, pinned.model, target.model)
     )
-    losses = (*fitted.losses, *model_losses)
+    manifest = gateway.registries.manifest(target.registry)
+    spelled = list_spellings(manifest, target=target.registry, model=target.model, files=files)
+    losses = (*fitted.losses, *model_losses, *spelled)
     accept_losses(losses, allow_lossy)
     return CopyPlan(
         source=pinned.id,
@@ -124,15 +127,15 @@ def _announce(
 
 
 async def _fit_new_model(
-    source: RegistryAdapter, target: RegistryAdapter, source_model: str, target_model: str
+    gateway: Gateway, source: RegistryAdapter, target: RegistryAdapter, source_model: str, target_model: str
 ) -> tuple[ModelDraft | None, dict[str, Any], tuple[Loss, ...]]:
     """The model to create at the target with what it can hold of the source's; None where it exists.
 
-    An implicit one comes with its first version; what the source's has beside it is held by the gateway.
+    An implicit one comes with its first version, and is described after that.
     """
     try:
         await target.get_model(target_model)
     except NotFound:
-        model = await source.get_model(source_model)
+        [model] = await merge_model_overflow(gateway, [await source.get_model(source_model)])
         return fit_model(model, target_model, target.capabilities, target=target.registry)
     return None, {}, ()

@@ -49,7 +49,7 @@ async def record_copy(gateway: Gateway, intent_id: str, plan: CopyPlan, live: Ve
         for name, value in plan.held.items():
             overflow.set_value(tx, live.registry, live.identity, name, value, now)
         for name, value in plan.model_held.items():
-            overflow.set_value(tx, live.registry, f"model:{live.model}", name, value, now)
+            overflow.set_value(tx, live.registry, overflow.model_identity(live.model), name, value, now)
         index.upsert_versions(tx, [merge_values(live, plan.held)], now, None)
         journal.append(tx, _change(intent, source, live, report), now)
         intents.set_state(tx, intent_id, IntentState.SUCCEEDED, result=report, now=now)

@@ -158,6 +158,21 @@ class CopySteps:
             await _delete(target, live)
             raise
 
+    async def describe_model(self) -> None:
+        """Give an implicit model, which its first version has made, what a create would have given it.
+
+        What somebody else has given it meanwhile stays.
+        """
+        draft, target = self.plan.model_draft, await self._target()
+        if draft is None or target.capabilities.models != "implicit" or not (draft.description or draft.tags):
+            return
+        live = await target.get_model(draft.name)
+        if draft.description and not live.description:
+            await target.update_model(draft.name, description=draft.description)
+        missing = {key: value for key, value in draft.tags.items() if key not in live.tags}
+        if missing:
+            await target.set_model_tags(draft.name, missing)
+
     async def record(self, intent_id: str, version: Mapping[str, Any], sent: Sequence[Mapping[str, Any]]) -> Any:
         live = msgspec.convert(version, Version)
         return await record_copy(self.gateway, intent_id, self.plan, live, self._manifest(sent))

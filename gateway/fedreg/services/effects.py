@@ -114,7 +114,11 @@ async def write_field(gateway: Gateway, adapter: RegistryAdapter, effect: Effect
     elif name == "model.exists":
         fields = effect.after if isinstance(effect.after, Mapping) else {}  # True: a model without any
         draft = ModelDraft(name=model, **fields)
-        await (adapter.create_model(draft) if effect.after else adapter.delete_model(model))
+        if effect.after:
+            await adapter.create_model(draft)
+        else:
+            await adapter.delete_model(model)
+            await gateway.store.write(lambda tx: overflow.forget_models(tx, effect.registry, [model]))
     elif name == "version.exists":
         await adapter.delete_version(model, version)
 

@@ -7,6 +7,7 @@ Three things can happen to a field: `renamed` (another spelling natively, the sa
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,8 +17,27 @@ import msgspec
 from fedreg.domain.capabilities import Capabilities, Limits, Operation, check_tags
 from fedreg.domain.errors import InvalidRequest, LossNotAccepted
 from fedreg.domain.models import Model, ModelDraft, Provenance, Version, VersionDraft
+from fedreg.domain.port import AdapterManifest
 from fedreg.domain.reports import Loss, LossKind
 from fedreg.domain.stages import Approval
+
+# Tags that say what a model card says, by its names for them (the Hub's metadata, and what a result in it needs).
+CARD_FACTS = frozenset(
+    {
+        "license",
+        "license_name",
+        "license_link",
+        "base_model",
+        "base_model_relation",
+        "datasets",
+        "language",
+        "library_name",
+        "pipeline_tag",
+        "task",
+        "dataset",
+        "dataset_type",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +79,7 @@ def fit_version(version: Version, target_model: str, capabilities: Capabilities,
         metrics={} if "metrics" in held else metrics,
         params={} if "params" in held else dict(version.params),
     )
-    provenance = _provenance(version)
+    provenance = _provenance(version, capabilities)
     if "provenance" in capabilities.fields:
         draft = replace(draft, provenance=provenance)
     else:
@@ -73,14 +93,12 @@ def fit_model(
 ) -> tuple[ModelDraft, dict[str, Any], tuple[Loss, ...]]:
     """The model to create at a target, what the gateway holds of it, and the report (`model.` fields)."""
     held: dict[str, Any] = {}
-    limit = capabilities.limits.description
+    limit, fields = capabilities.limits.description, model_fields(capabilities)
     description = model.description or None
-    if description and (
-        "description" not in capabilities.model_fields or len(description) > (limit or len(description))
-    ):
+    if description and ("description" not in fields or len(description) > (limit or len(description))):
         held["description"], description = description, None
     tags = dict(model.tags)
-    if "tags" in capabilities.model_fields:
+    if "tags" in fields:
         tags = {
             key: text for key, text in sorted(tags.items()) if _tag_fits(key, text, capabilities.limits, target, False)
         }
@@ -89,10 +107,41 @@ def fit_model(
         tags = {}
     if len(tags) < len(model.tags):
         held["tags"] = {key: text for key, text in model.tags.items() if key not in tags}
-    fields = [f"model.{name}" for name in held if name != "tags"] + [
-        f"model.tags.{key}" for key in held.get("tags", ())
-    ]
-    return ModelDraft(name=name, description=description, tags=tags), held, tuple(_held(f, target) for f in fields)
+    names = [f"model.{name}" for name in held if name != "tags"] + [f"model.tags.{key}" for key in held.get("tags", ())]
+    return ModelDraft(name=name, description=description, tags=tags), held, tuple(_held(f, target) for f in names)
+
+
+def model_fields(capabilities: Capabilities) -> frozenset[str]:
+    """What of a model a registry holds: at its create, or where its first version makes it, after that."""
+    if capabilities.models != "implicit":
+        return capabilities.model_fields
+    described = capabilities.supports(Operation.UPDATE_MODEL) and "model.description" in capabilities.editable
+    tagged = capabilities.supports(Operation.SET_MODEL_TAGS)
+    later = {"description"} if described else set()
+    return capabilities.model_fields | later | ({"tags"} if tagged else set())
+
+
+def list_spellings(
+    manifest: AdapterManifest,
+    *,
+    target: str,
+    model: str | None = None,
+    files: Iterable[str] = (),
+    aliases: Iterable[str] = (),
+) -> tuple[Loss, ...]:
+    """The names that a registry spells its own way; everybody who asks fedreg gets them as they were."""
+    found: list[tuple[str, str, str]] = []
+    if manifest.names is not None and model is not None:
+        found.append(("model", model, manifest.names.encode(model)))
+    if manifest.files is not None:
+        found += [(f"files.{path}", path, manifest.files(path)) for path in files]
+    if manifest.aliases is not None:
+        found += [(f"aliases.{alias}", alias, manifest.aliases.encode(alias)) for alias in aliases]
+    return tuple(
+        Loss(field=field, kind=LossKind.RENAMED, why=f"registry {target!r} spells it {native!r}")
+        for field, ours, native in found
+        if native != ours
+    )
 
 
 def accept_losses(losses: Iterable[Loss], accepted: Iterable[str] | None) -> None:
@@ -110,8 +159,12 @@ def accept_losses(losses: Iterable[Loss], accepted: Iterable[str] | None) -> Non
         )
 
 
-def _provenance(version: Version) -> Provenance:
+def _provenance(version: Version, capabilities: Capabilities) -> Provenance:
+    """Where the copy comes from. A registry without tags gets those that a model card is made of as provenance."""
     own = version.provenance
+    if not capabilities.supports(Operation.SET_VERSION_TAGS):
+        said = {name: text for name, text in version.tags.items() if name in CARD_FACTS and text}
+        own = replace(own, extra={**said, **own.extra})
     return replace(
         own,
         source_uri=own.source_uri or version.artifact_uri,
@@ -143,6 +196,9 @@ def _fit_tags(
 
 
 def _tag_fits(key: str, value: str, limits: Limits, target: str, of_version: bool = True) -> bool:
+    pattern = limits.tag_key_pattern
+    if pattern is not None and not re.fullmatch(pattern, key):
+        return False
     try:
         check_tags({key: value}, limits, registry=target, of_version=of_version)
     except InvalidRequest:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from weakref import WeakValueDictionary
 
+from fedreg.domain.reports import RefreshReport
 from fedreg.domain.stages import DEFAULT_ORDER
 from fedreg.engine.port import Engine
 from fedreg.registries.federation import Federation
 from fedreg.store.database import Store
+
+log = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -34,6 +39,36 @@ class Locks:
             yield
 
 
+class Scans:
+    """Scans that readers asked for, one a registry at once, and when one last failed in this process."""
+
+    def __init__(self) -> None:
+        self.failed: dict[str, datetime] = {}
+        self._running: dict[str, asyncio.Task[RefreshReport]] = {}
+
+    def join(
+        self, registry: str, scan: Callable[[], Coroutine[Any, Any, RefreshReport]]
+    ) -> asyncio.Task[RefreshReport]:
+        """The scan under way, else a new one. Wait for it shielded: it is not one reader's own."""
+        running = self._running.get(registry)
+        if running is None:
+            running = self._running[registry] = asyncio.create_task(scan(), name=f"scan {registry}")
+            running.add_done_callback(lambda done: self._end(registry, done))
+        return running
+
+    async def aclose(self) -> None:
+        """Stop what is under way: a scan that is cut off resumes at its page."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _end(self, registry: str, done: asyncio.Task[RefreshReport]) -> None:
+        del self._running[registry]
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.error("scan of registry %r failed", registry, exc_info=error)
+
+
 @dataclass(slots=True)
 class Gateway:
     """Made by `bootstrap` only. `make_engine` gives an engine with its workflows registered, not launched."""
@@ -44,6 +79,7 @@ class Gateway:
     stage_order: tuple[str, ...] = DEFAULT_ORDER
     now: Callable[[], datetime] = utc_now
     locks: Locks = field(default_factory=Locks)
+    scans: Scans = field(default_factory=Scans)
     engine: Engine | None = None
     _launching: asyncio.Lock = field(default_factory=asyncio.Lock)
 

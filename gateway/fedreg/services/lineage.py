@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fedreg.domain.capabilities import Operation
 from fedreg.domain.errors import FedregError
-from fedreg.domain.lineage import Node, NodeKind, version_node
+from fedreg.domain.lineage import Edge, Node, NodeKind, Relation, version_node
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import LineageGraph
 from fedreg.services.gateway import Gateway
@@ -32,10 +34,30 @@ async def get_lineage(
             lambda conn: edges.walk(conn, root.key, upstream=upstream, downstream=downstream, depth=depth, cap=NODE_CAP)
         )
         frontier = [node for node in graph.nodes if node.kind is NodeKind.VERSION and node.key not in asked]
-    nodes = tuple(graph.nodes) or (root,)
-    return LineageGraph(
-        root=root, nodes=nodes, edges=tuple(graph.edges), truncated=graph.truncated, partial=tuple(partial)
-    )
+    found = _without_echoes(graph.edges)
+    gone = {edge.source.key for edge in graph.edges} - {end.key for edge in found for end in (edge.source, edge.target)}
+    nodes = tuple(node for node in graph.nodes if node.key not in gone or node.key == root.key) or (root,)
+    return LineageGraph(root=root, nodes=nodes, edges=found, truncated=graph.truncated, partial=tuple(partial))
+
+
+def _without_echoes(found: Sequence[Edge]) -> tuple[Edge, ...]:
+    """Edges, but a run once: a copy carries the provenance of its original, and so its registry names the run too."""
+    originals = {edge.target.key: edge.source for edge in found if edge.relation is Relation.COPIED_FROM}
+    runs = {(edge.target.key, _run_of(edge)) for edge in found}
+
+    def is_echo(edge: Edge) -> bool:
+        run, original = _run_of(edge), originals.get(edge.target.key)
+        return run is not None and original is not None and (original.key, run) in runs
+
+    return tuple(edge for edge in found if not is_echo(edge))
+
+
+def _run_of(edge: Edge) -> str | None:
+    """The id of the run that made a version, None for any other edge. A run's key is `run:REGISTRY:ID`."""
+    if edge.relation is not Relation.PRODUCED_BY:
+        return None
+    prefix = f"run:{edge.target.attributes.get('registry')}:"
+    return edge.source.key.removeprefix(prefix) if edge.source.key.startswith(prefix) else None
 
 
 async def _remember(gateway: Gateway, node: Node, partial: list[dict[str, object]]) -> None:

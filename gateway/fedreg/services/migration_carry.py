@@ -9,19 +9,25 @@ from fedreg.domain.capabilities import Capabilities, Operation, check_alias
 from fedreg.domain.errors import Conflict, InvalidRequest
 from fedreg.domain.migrations import PlannedVersion
 from fedreg.domain.models import Version
-from fedreg.domain.port import RegistryAdapter
+from fedreg.domain.port import AdapterManifest, RegistryAdapter
 from fedreg.domain.records import Actor, Effect
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import Loss, LossKind
 from fedreg.services.changes import apply_change, plan_effect
 from fedreg.services.effects import held_by_gateway, version_field
+from fedreg.services.fidelity import list_spellings
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.services.pages import walk_versions
 
 
-def carry_losses(planned: PlannedVersion, capabilities: Capabilities, *, target: str, contested: bool) -> list[Loss]:
-    """What of it the target can't hold. `contested`: a later version of the model is to have the same stage."""
+def carry_losses(
+    planned: PlannedVersion, capabilities: Capabilities, manifest: AdapterManifest, *, target: str, contested: bool
+) -> list[Loss]:
+    """What of it the target can't hold, or spells otherwise.
+
+    `contested`: a later version of the model is to have the same stage.
+    """
     losses = []
     if planned.stage is not None:
         if held_by_gateway(capabilities, "stage", planned.stage):
@@ -41,7 +47,9 @@ def carry_losses(planned: PlannedVersion, capabilities: Capabilities, *, target:
         losses.append(_loss("approval", LossKind.HELD_BY_GATEWAY, f"registry {target!r} can't hold it"))
         if planned.approval_comment:
             losses.append(_loss("approval_comment", LossKind.DROPPED, "the gateway holds decisions without a comment"))
-    return losses
+    dropped = {loss.field for loss in losses}
+    kept = [alias for alias in planned.aliases if f"aliases.{alias}" not in dropped]
+    return [*losses, *list_spellings(manifest, target=target, aliases=kept)]
 
 
 def is_exclusive(capabilities: Capabilities, stage: str) -> bool:

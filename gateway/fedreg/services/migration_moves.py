@@ -69,7 +69,8 @@ async def move(movement: Movement, row: StoredRow, *, contested: bool) -> Migrat
     try:
         target = Ref.parse(planned.target)
         adapter = await movement.gateway.registries.get(target.registry)
-        carried = carry_losses(planned, adapter.capabilities, target=target.registry, contested=contested)
+        manifest = movement.gateway.registries.manifest(target.registry)
+        carried = carry_losses(planned, adapter.capabilities, manifest, target=target.registry, contested=contested)
         accept_losses(carried, movement.options.allow_lossy)
         arrival = await _arrive(movement, row, target, adapter)
         await carry(
@@ -87,7 +88,7 @@ async def move(movement: Movement, row: StoredRow, *, contested: bool) -> Migrat
     except FedregError as error:
         return failed(row, error)
     losses = (*arrival.losses, *carried)
-    state = RowState.ALREADY_THERE if not arrival.moved else RowState.LOSSY if losses else RowState.MOVED
+    state = RowState.ALREADY_THERE if not arrival.moved else _moved_as(losses)
     return MigratedVersion(
         sequence=row.sequence,
         source=planned.source,
@@ -98,6 +99,10 @@ async def move(movement: Movement, row: StoredRow, *, contested: bool) -> Migrat
         bytes=arrival.bytes,
         losses=losses,
     )
+
+
+def _moved_as(losses: tuple[Loss, ...]) -> RowState:
+    return RowState.LOSSY if any(loss.is_loss for loss in losses) else RowState.MOVED
 
 
 def failed(row: StoredRow, error: FedregError) -> MigratedVersion:

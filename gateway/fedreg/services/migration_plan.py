@@ -56,8 +56,9 @@ async def _look(gateway: Gateway, row: PlannedVersion, adapter: RegistryAdapter,
     if row.skip:
         return row
     target = Ref.parse(row.target)
+    manifest = gateway.registries.manifest(target.registry)
     try:
-        losses = carry_losses(row, adapter.capabilities, target=target.registry, contested=contested)
+        losses = carry_losses(row, adapter.capabilities, manifest, target=target.registry, contested=contested)
         there = await find_arrived(gateway, row, target, adapter)
         if there is not None:
             expect_number(target, there, row.version)
@@ -115,7 +116,7 @@ def _summarize(
         models=len({row.target for row in rows}),
         to_move=len(moving),
         already_there=sum(row.already_at is not None for row in rows),
-        with_losses=sum(bool(row.losses) for row in rows),
+        with_losses=sum(any(loss.is_loss for loss in row.losses) for row in rows),
         with_problems=sum(row.problem is not None for row in rows),
         files=sum(row.files or 0 for row in moving),
         bytes=size,

@@ -84,7 +84,7 @@ def _check_row(row: PlannedVersion, source: str, target: str) -> tuple[Ref, Ref]
         parse_stage(row.stage)
     if row.approval is not None and row.approval not in list(Approval):
         raise InvalidRequest(
-            f"approval: {row.approval!r} is none",
+            f"approval: {row.approval!r} is no approval",
             cure=f"use one of {', '.join(decision.value for decision in Approval)}",
         )
     if "" in row.aliases:

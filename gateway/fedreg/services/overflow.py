@@ -1,6 +1,7 @@
 """What a registry can't hold, held by the gateway and merged into what is read.
 
-Values hang on identity. Native beats overflow: a field the registry shows is never covered by ours.
+Values hang on identity; those of a model, which has none, on its name. Native beats overflow: a field the registry
+shows is never covered by ours.
 Fields: `stage`, `approval`, `approval_comment`, `description`, `tags`, `metrics`, `params`, `provenance`, `aliases`.
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 
 from fedreg.domain.manifest import Digest
-from fedreg.domain.models import Provenance, Version
+from fedreg.domain.models import Model, Provenance, Version
 from fedreg.domain.stages import NONE, Approval
 from fedreg.services.gateway import Gateway
 from fedreg.store import digests, overflow
@@ -35,6 +36,29 @@ async def merge_overflow(gateway: Gateway, versions: Sequence[Version]) -> list[
         )
     )
     return [merge_held(v, held.get(v.identity, {}), known.get(v.identity)) for v in versions]
+
+
+async def merge_model_overflow(gateway: Gateway, models: Sequence[Model]) -> list[Model]:
+    """The models of one registry with what the gateway holds of them."""
+    if not models:
+        return []
+    registry, identities = models[0].registry, [overflow.model_identity(model.name) for model in models]
+    held = await gateway.store.read(lambda conn: overflow.get_values(conn, registry, identities))
+    return [merge_model_values(model, held.get(overflow.model_identity(model.name), {})) for model in models]
+
+
+def merge_model_values(model: Model, values: Mapping[str, Any]) -> Model:
+    """One model with its overflow values; `held_by_gateway` names the fields that came from there."""
+    changes: dict[str, Any] = {}
+    held: list[str] = []
+    if model.description is None and values.get("description") is not None:
+        changes["description"] = values["description"]
+        held.append("description")
+    extra = _absent(values.get("tags", {}), model.tags)
+    if extra:
+        changes["tags"] = {**model.tags, **extra}
+        held += [f"tags.{key}" for key in extra]
+    return replace(model, **changes, held_by_gateway=tuple(held)) if held else model
 
 
 def merge_held(version: Version, values: Mapping[str, Any], digest: Digest | None) -> Version:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -24,10 +25,11 @@ from fedreg.domain.records import Actor, Origin, ScanState
 from fedreg.domain.records import Change as JournalChange
 from fedreg.domain.reports import RefreshReport
 from fedreg.services.gateway import Gateway
-from fedreg.services.overflow import merge_overflow
-from fedreg.store import index, journal, scans
+from fedreg.services.overflow import merge_model_overflow, merge_overflow
+from fedreg.store import index, journal, overflow, scans
 
 SHOWN = frozenset({Change.CREATED, Change.STAGE, Change.ALIAS, Change.TAGS, Change.APPROVAL})
+RETRY_AFTER = timedelta(seconds=30)  # a registry that failed is not tried again for readers before that
 MAX_DELETES = 10
 MAX_DELETES_SHARE = 0.2
 
@@ -38,11 +40,24 @@ async def refresh_all(gateway: Gateway, registries: Sequence[str], *, full: bool
 
 
 async def refresh_stale(gateway: Gateway, registries: Sequence[str], max_age: timedelta | None) -> list[RefreshReport]:
-    """Refresh those never scanned to the end, and with `max_age` those scanned longer ago."""
+    """Refresh those never scanned to the end, those that failed, and with `max_age` those scanned longer ago.
+
+    Readers who come while a scan is under way share it. A registry that has failed in this process already is
+    reported with that error and tried again behind the reader's back: it must not slow down the others.
+    """
     states = await gateway.store.read(lambda conn: {name: scans.get_state(conn, name) for name in registries})
-    now = gateway.now()
-    stale = [name for name in registries if _is_stale(states[name], now, max_age)]
-    return await refresh_all(gateway, stale, full=False)
+    stale = [name for name in registries if _is_stale(states[name], gateway.now(), max_age)]
+    reports = await asyncio.gather(*(_refresh_for_reader(gateway, name, states[name]) for name in stale))
+    return list(reports)
+
+
+async def _refresh_for_reader(gateway: Gateway, registry: str, state: ScanState | None) -> RefreshReport:
+    failed = gateway.scans.failed.get(registry)
+    if failed is None or state is None or state.error is None:
+        return await asyncio.shield(gateway.scans.join(registry, partial(refresh, gateway, registry, full=False)))
+    if gateway.now() - failed >= RETRY_AFTER:
+        gateway.scans.join(registry, partial(refresh, gateway, registry, full=False))
+    return RefreshReport(registry=registry, error=dict(state.error))
 
 
 async def refresh(gateway: Gateway, registry: str, *, full: bool = True) -> RefreshReport:
@@ -52,8 +67,11 @@ async def refresh(gateway: Gateway, registry: str, *, full: bool = True) -> Refr
     """
     async with gateway.locks.hold(registry, ""):
         try:
-            return await _scan(gateway, registry, full)
+            report = await _scan(gateway, registry, full)
+            gateway.scans.failed.pop(registry, None)
+            return report
         except FedregError as error:
+            gateway.scans.failed[registry] = gateway.now()
             failure = error.to_dict()
             state = await gateway.store.read(lambda conn: scans.get_state(conn, registry)) or ScanState(
                 registry=registry
@@ -97,11 +115,12 @@ async def _scan(gateway: Gateway, registry: str, wants_full: bool) -> RefreshRep
 
 async def _store_batch(gateway: Gateway, batch: Batch, state: ScanState, *, sweep: datetime, baseline: bool) -> int:
     """Index a batch and where the scan is. What changed since the last scan is journalled as observed."""
+    models = await merge_model_overflow(gateway, batch.models)
     merged = await merge_overflow(gateway, batch.versions)
     now = gateway.now()
 
     def commit(tx: Connection) -> int:
-        observed = index.upsert_models(tx, batch.models, now, sweep)
+        observed = index.upsert_models(tx, models, now, sweep)
         observed += index.upsert_versions(tx, merged, now, sweep)
         if not baseline:
             journal.append_all(tx, observed, now)
@@ -137,6 +156,7 @@ async def _confirm_deletions(gateway: Gateway, adapter: RegistryAdapter, sweep: 
         journal.append_all(tx, gone, now)
         index.delete_versions(tx, adapter.registry, versions)
         index.delete_models(tx, adapter.registry, models)
+        overflow.forget_models(tx, adapter.registry, models)
 
     await gateway.store.write(commit)
     return len(models) + len(versions), candidates - len(models) - len(versions)

@@ -14,6 +14,17 @@ from fedreg.store.columns import listed
 from fedreg.store.schema import overflow
 
 
+def model_identity(name: str) -> str:
+    """What a model's values hang on."""
+    return f"model:{name}"
+
+
+def forget_models(tx: Connection, registry: str, names: Collection[str]) -> None:
+    """Forget everything of models that are gone: one of the same name is another one."""
+    identities = listed([model_identity(name) for name in names])
+    tx.execute(delete(overflow).where(overflow.c.registry == registry, overflow.c.identity.in_(identities)))
+
+
 def set_value(tx: Connection, registry: str, identity: str, field: str, value: Any, now: datetime) -> None:
     """Store a JSON value, replacing what was there."""
     row = {"registry": registry, "identity": identity, "field": field, "value": value, "updated_at": now}

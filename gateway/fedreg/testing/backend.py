@@ -161,7 +161,13 @@ _GENERIC = {
     Trouble.EXPIRED: Reply(status=401),
     Trouble.FORBIDDEN: Reply(status=403),
 }
+_NO_OBJECTS = ("", "{", "null", "7", '"text"', "[7]")
 _serial = count(1)
+
+
+def json_reply(text: str) -> Reply:
+    """An answer of status 200 that calls itself JSON."""
+    return Reply(status=200, headers={"Content-Type": "application/json"}, body=text)
 
 
 class Backend(ABC):
@@ -228,6 +234,13 @@ class Backend(ABC):
     def looping_page(self, action: Action) -> Reply:
         """A page without items whose token is always the same, for `list_models`, `list_versions` and `scan`."""
         raise NotProvided(f"{type(self).__name__}.looping_page({action.value!r}) is needed")
+
+    def nonsense(self, action: Action) -> Sequence[Reply]:
+        """Answers of status 200 that this vendor never gives to such a read: cut off, of other types, without a name.
+
+        The default is what no JSON API answers that answers with objects. Add what is wrong inside one.
+        """
+        return [json_reply(text) for text in _NO_OBJECTS]
 
     async def traffic(self) -> Traffic:
         """Counters of file bytes; needed where uploads resume within a file."""

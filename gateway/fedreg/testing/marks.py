@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fedreg.domain.capabilities import Operation
@@ -10,6 +12,11 @@ from fedreg.domain.capabilities import Operation
 def proves(capability: str) -> pytest.MarkDecorator:
     """The test or class counts towards a capability in the summary."""
     return pytest.mark.fedreg_proves(capability)
+
+
+def injects_faults(test: Any) -> Any:
+    """The test or class puts faults between adapter and registry; it can't run on a live one."""
+    return pytest.mark.fedreg_faults(test)
 
 
 def needs(*operations: Operation) -> pytest.MarkDecorator:

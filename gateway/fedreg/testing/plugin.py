@@ -2,9 +2,9 @@
 
 Load it from the top conftest: `pytest_plugins = ["fedreg.testing.plugin"]`. A test module takes part by
 importing the suite with `*` and a `MANIFEST`; a registry that narrows its manifest in `open()` also names
-`CAPABILITIES`, what is left. The plugin parametrises by them, skips what is not declared (each such
-operation is then tested for its Unsupported), refuses a suite test that was overridden without
-`xfail(reason=…)`, and counts at the end what was proven of each kind.
+`CAPABILITIES`, what is left; a module for a real account says `LIVE = True`. The plugin parametrises by them, skips
+what is not declared (each such operation is then tested for its Unsupported), refuses a suite test that was overridden
+without `xfail(reason=…)`, and counts at the end what was proven of each kind.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from fedreg.testing.backend import Backend
 from fedreg.testing.declared import PARAMETERS
 
 SUITE = "fedreg.testing.conformance"
+LIVE = "live: "  # opens the reason of a skip that a stand-in would not need; the summary counts these
 MARKS = (
     "fedreg_proves(capability): what a conformance test counts towards",
     "fedreg_needs(*operations): runs only where these operations are declared",
+    "fedreg_faults: puts faults between adapter and registry; skipped where the module says LIVE = True",
     "fedreg_needs_field(*names): runs only where these fields are declared",
 )
 
@@ -116,6 +118,8 @@ def prepare(item: Any) -> None:
     missing = sorted(lacking(item, capabilities_of(item.module)))
     if missing:
         item.add_marker(pytest.mark.skip(reason=f"capability not declared: {', '.join(missing)}"))
+    elif getattr(item.module, "LIVE", False) and item.get_closest_marker("fedreg_faults"):
+        item.add_marker(pytest.mark.skip(reason=f"{LIVE}no fault can be put before a real registry"))
     proves = item.get_closest_marker("fedreg_proves")
     item.user_properties.append(("fedreg", f"{kind_of(item)}:{proves.args[0] if proves else 'other'}"))
 
@@ -169,10 +173,11 @@ def has_reason(function: Any) -> bool:
 
 
 class Summary:
-    """Counts what was proven of each kind, by capability and outcome."""
+    """Counts what was proven of each kind, by capability and outcome, and what could not be tried on a live one."""
 
     def __init__(self) -> None:
         self.kinds: dict[str, dict[str, Counter[str]]] = {}
+        self.untried: dict[str, Counter[str]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         label = next((value for name, value in report.user_properties if name == "fedreg"), None)
@@ -181,6 +186,9 @@ class Summary:
         kind, _, capability = str(label).partition(":")
         outcome = "xfailed" if report.skipped and hasattr(report, "wasxfail") else report.outcome
         self.kinds.setdefault(kind, {}).setdefault(capability, Counter())[outcome] += 1
+        reason = report.longrepr[2].removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""
+        if report.skipped and reason.startswith(LIVE):
+            self.untried.setdefault(kind, Counter())[reason.removeprefix(LIVE)] += 1
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for kind, capabilities in sorted(self.kinds.items()):
@@ -188,3 +196,5 @@ class Summary:
             for capability, outcomes in sorted(capabilities.items()):
                 counts = ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items()))
                 terminalreporter.write_line(f"{capability:<24}{counts}")
+            for reason, number in sorted(self.untried.get(kind, Counter()).items()):
+                terminalreporter.write_line(f"not tried: {number:>4}  {reason}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import AsyncIterator, Mapping
-from itertools import count
 from random import Random
 from typing import Any, TypeVar
 
@@ -32,13 +32,12 @@ from fedreg.testing.backend import Backend
 CHUNK = 256 * 1024
 MAX_PAGES = 1000
 FILES: Mapping[str, bytes] = {"model.bin": b"weights of a model", "conf/params.json": b'{"depth": 3}'}
-_keys = count(1)
 Item = TypeVar("Item")
 
 
 def new_key() -> str:
-    """An idempotency key that was not used in this process; a UUID's shape."""
-    return hashlib.sha256(f"{id(_keys)}-{next(_keys)}".encode()).hexdigest()[:32]
+    """An idempotency key that was never used before, not by another run on the same registry either."""
+    return uuid.uuid4().hex
 
 
 def pattern_bytes(size: int) -> bytes:
@@ -96,10 +95,10 @@ async def uploaded(
 async def finish(adapter: RegistryAdapter, state: UploadState) -> Version:
     """Finish an upload and wait while it is pending."""
     result = await adapter.finish(state)
-    for _ in range(MAX_PAGES):
+    for attempt in range(MAX_PAGES):
         if not isinstance(result, Pending):
             return result
-        await asyncio.sleep(min(result.poll_after, 0.05))
+        await asyncio.sleep(min(result.poll_after, 0.05 * 1.5 ** min(attempt, 20)))  # soon what the registry asks for
         result = await adapter.poll(result.state)
     raise AssertionError("poll never stopped saying Pending")
 

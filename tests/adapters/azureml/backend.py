@@ -19,7 +19,7 @@ from yarl import URL
 from fedreg.domain.calls import Calls
 from fedreg.domain.lineage import Relation
 from fedreg.domain.models import Version
-from fedreg.testing.backend import Action, Backend, Fault, Match, Pushed, Reply, Trouble
+from fedreg.testing.backend import Action, Backend, Fault, Match, Pushed, Reply, Trouble, json_reply
 from fedreg.testing.faults import FaultProxy
 from fedreg_adapters.azureml.adapter import AzureMLAdapter
 from fedreg_adapters.azureml.manifest import MANIFEST, AzureMLOptions
@@ -236,6 +236,12 @@ class AzureMLBackend(Backend):
         if trouble is Trouble.THROTTLED:
             headers |= {"Retry-After": "0", "x-ms-ratelimit-remaining-subscription-reads": "0"}
         return Reply(status=status, headers=headers, body=json.dumps({"error": {"code": code, "message": message}}))
+
+    def nonsense(self, action: Action) -> Sequence[Reply]:
+        inner = ["{}", '{"name": 7}', '{"name": null, "properties": {}}']
+        if action in (Action.LIST_MODELS, Action.LIST_VERSIONS, Action.SCAN):
+            inner = ["{}", *(f'{{"value": {text}}}' for text in ("null", "7", "{}", "[7]", "[null]", "[{}]"))]
+        return [*super().nonsense(action), *map(json_reply, inner)]
 
     def looping_page(self, action: Action) -> Reply:
         body = {"value": [], "nextLink": f"{self.service.url}{HOME}/models?api-version=2025-12-01&%24skip=again"}

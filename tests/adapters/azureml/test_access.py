@@ -127,6 +127,21 @@ async def test_a_service_principal(start: Start, of_registry: bool) -> None:
         await wrong.aclose()
 
 
+async def test_a_token_that_ends_in_the_middle_is_renewed(start: Start) -> None:
+    """Each is near its end when it comes, and refused when a dozen others were issued."""
+    backend = await start(token_life=60)
+    await backend.play(client_secret="hush")
+    principal = {"token": None, "tenant_id": "tenant", "client_id": "id", "authority": backend.service.url}
+    adapter = await backend.open_adapter(**principal, client_secret="hush")
+    try:
+        version = await steps.new_version(adapter, backend)
+        assert await steps.read_all(adapter, version) == dict(steps.FILES)
+        renewals = [c for (m, path), c in backend.service.counters.items() if path.endswith("/oauth2/v2.0/token")]
+        assert sum(counter.requests for counter in renewals) > 12
+    finally:
+        await adapter.aclose()
+
+
 async def test_a_certificate_that_is_not_trusted(backend: AzureMLBackend) -> None:
     adapter = await backend.open_adapter(ca_bundle=None)
     try:

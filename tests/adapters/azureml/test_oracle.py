@@ -25,6 +25,7 @@ async def ml(backend: AzureMLBackend, monkeypatch: pytest.MonkeyPatch) -> Any:
     return await off_loop(ml_client, backend, monkeypatch)
 
 
+@pytest.mark.oracle("create_model", "set_stage", "set_version_tags", "set_approval", "update_version")
 async def test_the_sdk_reads_what_the_adapter_wrote(adapter: AzureMLAdapter, backend: AzureMLBackend, ml: Any) -> None:
     model = await adapter.create_model(ModelDraft(name="team/churn", description="who leaves", tags={"team": "growth"}))
     version = await steps.new_version(
@@ -37,10 +38,13 @@ async def test_the_sdk_reads_what_the_adapter_wrote(adapter: AzureMLAdapter, bac
         metrics={"auc": 0.5},
         params={"depth": "3"},
         provenance=Provenance(run_id="run-1"),
-        approval=Approval.APPROVED,
+        approval=Approval.PENDING,
     )
     await adapter.set_stage(version.id, "production")
     await adapter.set_alias(model.name, "champion", version.version)
+    await adapter.set_version_tags(model.name, version.version, {"tier": "2"})
+    await adapter.set_approval(version.id, Approval.APPROVED)
+    await adapter.update_version(model.name, version.version, description="second")
 
     found = await off_loop(ml.models.get, model.native_name, version=version.version)
     assert (found.name, found.version, found.type, found.stage) == (
@@ -49,9 +53,9 @@ async def test_the_sdk_reads_what_the_adapter_wrote(adapter: AzureMLAdapter, bac
         "custom_model",
         "Production",
     )
-    assert found.description == "first"
+    assert found.description == "second"
     assert found.tags == {
-        "tier": "1",
+        "tier": "2",
         "fed.approval": "approved",
         "fed.stage": "production",
         "fed.stage.native": "Production",
@@ -70,6 +74,7 @@ async def test_the_sdk_reads_what_the_adapter_wrote(adapter: AzureMLAdapter, bac
     assert held == {"team": "growth", "fed.name": "team/churn", "fed.alias.champion": "1"}
 
 
+@pytest.mark.oracle("upload")
 async def test_the_sdk_downloads_what_the_adapter_uploaded(
     adapter: AzureMLAdapter, backend: AzureMLBackend, ml: Any, tmp_path: Path
 ) -> None:
@@ -83,6 +88,7 @@ async def test_the_sdk_downloads_what_the_adapter_uploaded(
     assert found == dict(steps.FILES)
 
 
+@pytest.mark.oracle("list_files", "open_file")
 @pytest.mark.parametrize("single", [False, True])
 async def test_the_adapter_reads_what_the_sdk_uploaded(
     adapter: AzureMLAdapter, backend: AzureMLBackend, ml: Any, tmp_path: Path, single: bool
@@ -154,6 +160,7 @@ async def test_what_the_adapter_archived_the_sdk_does_not_list(
     assert (listed.version, listed.tags) == ("1", {"fed.stage": "staging", "fed.stage.native": "Staging"})
 
 
+@pytest.mark.oracle("find_version")
 async def test_an_edit_by_the_sdk_keeps_what_is_ours(adapter: AzureMLAdapter, backend: AzureMLBackend, ml: Any) -> None:
     """create_or_update of what it read sends tags and stage back; the job it leaves out stays."""
     version = await steps.new_version(adapter, backend, key="k", metrics={"auc": 0.5})

@@ -29,12 +29,18 @@ async def client(backend: AzureMLBackend) -> AsyncIterator[Any]:
         yield opened
 
 
+@pytest.mark.oracle("create_model", "upload", "set_model_tags", "set_alias")
 async def test_reads_what_the_adapter_wrote(adapter: AzureMLAdapter, backend: AzureMLBackend, client: Any) -> None:
     await adapter.create_model(ModelDraft(name="churn", description="who leaves", tags={"team": "growth"}))
     for number in range(7):
         await _version(adapter, backend, "churn", {"n": str(number)})
+    await adapter.set_model_tags("churn", {"cost": "7"})
+    await adapter.set_alias("churn", "champion", "3")
     container = await client.model_containers.get(*WHERE, "churn")
-    assert (container.properties.description, container.properties.tags) == ("who leaves", {"team": "growth"})
+    assert (container.properties.description, container.properties.tags) == (
+        "who leaves",
+        {"team": "growth", "cost": "7", "fed.alias.champion": "3"},
+    )
     assert container.properties.next_version == "8"
     listed = [found async for found in client.model_versions.list(*WHERE, "churn", list_view_type="All")]
     assert sorted((found.name, found.properties.tags["n"]) for found in listed) == [
@@ -55,6 +61,7 @@ async def test_the_adapter_reads_what_it_wrote(adapter: AzureMLAdapter, backend:
     assert await steps.read_all(adapter, version) == {"a.bin": b"weights"}
 
 
+@pytest.mark.oracle("delete_version", "delete_model")
 async def test_sees_what_the_adapter_deleted(adapter: AzureMLAdapter, backend: AzureMLBackend, client: Any) -> None:
     version = await steps.new_version(adapter, backend)
     await adapter.delete_version(version.model, version.version)

@@ -144,6 +144,7 @@ async def test_another_identity_is_refused(
 # -- MLClient ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.oracle("copy_native")
 async def test_the_sdk_reads_a_published_version(
     adapter: AzureMLAdapter, registry: AzureMLAdapter, backend: AzureMLBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from fedreg.domain.calls import Calls
 from fedreg.domain.lineage import Relation
 from fedreg.domain.models import Version
-from fedreg.testing.backend import Action, Backend, Match, Pushed, Reply, Trouble
+from fedreg.testing.backend import Action, Backend, Match, Pushed, Reply, Trouble, json_reply
 from fedreg.testing.faults import FaultProxy
 from fedreg_adapters.huggingface.adapter import HuggingFaceAdapter
 from fedreg_adapters.huggingface.manifest import MANIFEST, HuggingFaceOptions
@@ -113,6 +113,14 @@ class HubBackend(Backend):
         said = {Trouble.EXPIRED: "Invalid credentials in Authorization header", Trouble.FORBIDDEN: f"not with {TOKEN}"}
         generic = super().reply(trouble, action)
         return replace(generic, headers={"X-Error-Message": said.get(trouble, "try later")})
+
+    def nonsense(self, action: Action) -> Sequence[Reply]:
+        inner = ["{}", '{"tags": 7, "branches": []}', '{"tags": [7], "branches": []}', '{"tags": [{}], "branches": []}']
+        if action is Action.GET_MODEL:
+            inner = ["{}", "[]", '{"id": 7}', '{"id": "elsewhere/model"}']
+        elif action in (Action.LIST_MODELS, Action.SCAN):
+            inner = ["{}", "[null]", "[{}]", '[{"id": 7}]']
+        return [*super().nonsense(action), *map(json_reply, inner)]
 
     def looping_page(self, action: Action) -> Reply:
         body = "[]" if action in (Action.LIST_MODELS, Action.SCAN) else '{"branches": [], "tags": []}'

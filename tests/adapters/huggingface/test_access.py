@@ -213,3 +213,22 @@ async def test_a_reader_may_not_write(backend: HubBackend) -> None:
         assert "write" in (caught.value.cure or "")
     finally:
         await adapter.aclose()
+
+
+async def test_doctor_tries_a_gate(backend: HubBackend) -> None:
+    """Of somebody else's namespace: whoever is in it is let in."""
+    adapter = await backend.open_adapter()
+    version = await steps.new_version(adapter, backend)
+    await adapter.aclose()
+    repo = backend.repo(version.model)
+    repo.private, repo.gated = False, "manual"
+    outside = (await findings_of(backend, token=STRANGER))["gated repositories"]
+    assert outside.severity is Severity.WARNING and "ask for access on the repository's page" in (outside.cure or "")
+    inside = (await findings_of(backend))["gated repositories"]
+    assert (inside.severity, inside.message) == (Severity.OK, f"{repo.id} lets us in")
+
+
+async def test_doctor_of_an_odd_answer(backend: HubBackend) -> None:
+    who = Fault(kind=FaultKind.STATUS, match=Match(path="whoami"), times=0, status=200, body='{"name": 7, "orgs": 7}')
+    backend.proxy.inject(who)
+    assert (await findings_of(backend))["credentials"].severity is Severity.ERROR

@@ -16,10 +16,13 @@ from .backend import WEBHOOK_SECRET, HubBackend
 SECRET = {"x-webhook-secret": WEBHOOK_SECRET}
 
 
+@pytest.mark.oracle("parse_event")
 async def test_is_what_the_sdk_takes_for_one(adapter: HuggingFaceAdapter, backend: HubBackend) -> None:
     version = await steps.new_version(adapter, backend)
     payload = WebhookPayload(**json.loads(backend.message(version)))
     assert payload.updatedRefs is not None and payload.updatedRefs[0].newSha == version.identity
+    [event] = adapter.parse_event(SECRET, backend.message(version))
+    assert (event.model, event.version) == (payload.repo.name.partition("/")[2], version.version)
 
 
 async def test_an_event_for_each_ref(adapter: HuggingFaceAdapter, backend: HubBackend) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
 from huggingface_hub import ModelCard, snapshot_download
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
@@ -40,6 +41,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.oracle("create_model", "upload")
 async def test_sdk_reads_a_version(adapter: HuggingFaceAdapter, backend: HubBackend, tmp_path: Path) -> None:
     known = Provenance(
         run_id="r1", extra={"base_model": "acme/base", "base_model_relation": "finetune", "license": "mit"}
@@ -82,6 +84,7 @@ async def test_results_with_task_and_dataset_become_a_model_index(
     )
 
 
+@pytest.mark.oracle("list_files", "open_file", "lineage")
 async def test_adapter_reads_what_the_sdk_pushed(adapter: HuggingFaceAdapter, backend: HubBackend) -> None:
     await backend.sdk(backend.api.create_repo, f"{NAMESPACE}/theirs")
     files = {"README.md": CARD, "weights.bin": b"\0\1", "config.json": b"{}"}
@@ -115,6 +118,7 @@ async def test_adapter_reads_what_the_sdk_pushed(adapter: HuggingFaceAdapter, ba
     assert dict((await adapter.get_model("theirs")).aliases) == {"champion": "release-1"}
 
 
+@pytest.mark.oracle("set_stage", "set_alias", "delete_version")
 async def test_sdk_sees_stage_and_alias(adapter: HuggingFaceAdapter, backend: HubBackend) -> None:
     version = await steps.new_version(adapter, backend)
     await adapter.set_stage(version.id, "production")

@@ -21,7 +21,7 @@ from fedreg.domain.lineage import Relation
 from fedreg.domain.models import Version
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.stages import StageOptions
-from fedreg.testing.backend import Action, Backend, FaultControl, Match, Pushed, Reply, Trouble
+from fedreg.testing.backend import Action, Backend, FaultControl, Match, Pushed, Reply, Trouble, json_reply
 from fedreg_adapters.mlflow.adapter import MlflowAdapter
 from fedreg_adapters.mlflow.manifest import MANIFEST, MlflowOptions
 from fedreg_adapters.mlflow.mapping import CODEC
@@ -47,6 +47,8 @@ _PATHS = {
     Action.PUT_FILE: ("PUT", "/mlflow-artifacts/artifacts/"),
     Action.OPEN_FILE: ("GET", "/mlflow-artifacts/artifacts/"),
 }
+_NO_MODELS = ("null", "7", "[]", "{}", '{"name": null}', '{"name": 7}')
+_NO_LISTS = ("7", '"text"', "{}", "[7]", "[null]", "[{}]", '[{"name": 7}]')
 _CODES = {
     Trouble.THROTTLED: (429, "REQUEST_LIMIT_EXCEEDED"),
     Trouble.UNAVAILABLE: (503, "TEMPORARILY_UNAVAILABLE"),
@@ -86,6 +88,14 @@ class MlflowBackend(Backend):
     def looping_page(self, action: Action) -> Reply:
         body = json.dumps({"next_page_token": "bm8gZW5k"})
         return Reply(status=200, headers={"Content-Type": "application/json"}, body=body)
+
+    def nonsense(self, action: Action) -> Sequence[Reply]:
+        inner = {
+            Action.GET_MODEL: [f'{{"registered_model": {text}}}' for text in _NO_MODELS],
+            Action.GET_VERSION: [f'{{"model_version": {text}}}' for text in _NO_MODELS],
+            Action.LIST_VERSIONS: [f'{{"model_versions": {text}}}' for text in _NO_LISTS],
+        }.get(action, [f'{{"registered_models": {text}}}' for text in _NO_LISTS])
+        return [*super().nonsense(action), *(json_reply(text) for text in inner)]
 
     async def tamper(self, version: Version, path: str) -> None:
         root = str(version.artifact_uri).removeprefix("mlflow-artifacts:/")

@@ -12,6 +12,8 @@ from mlflow import MlflowClient
 
 from fedreg.domain.errors import ConfigError, RegistryAuthError, RegistryError, RegistryUnavailable
 from fedreg.domain.models import Severity
+from fedreg.testing.backend import Fault, FaultKind, Match
+from fedreg.testing.faults import FaultProxy
 from fedreg_adapters.mlflow.manifest import MlflowOptions
 
 from .conftest import Opener
@@ -131,3 +133,27 @@ def test_no_secret_in_a_repr() -> None:
         url="http://x", password="p4ss", username="u", webhook_secret="h00k", store_account_key="k3y"
     )
     assert not any(secret in repr(options) for secret in ("p4ss", "h00k", "k3y"))
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("registered-models/search", 403, "READ on the registered models, and EDIT or MANAGE"),
+        ("model-versions/search", 403, "READ on the registered models"),
+        ("experiments/get-by-name", 403, "EDIT on experiment 'fedreg'"),
+        ("mlflow-artifacts/artifacts", 403, "READ on the runs' experiments"),
+        ("registered-models/search", 401, "renew token"),
+        ("server-info", 401, "renew token"),
+        ("server-info", 404, "check that url is the server's"),
+    ],
+)
+async def test_doctor_names_the_permission(
+    connect: Opener, server: MlflowServer, path: str, status: int, said: str
+) -> None:
+    code = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "ENDPOINT_NOT_FOUND"}[status]
+    body = f'{{"error_code": "{code}", "message": "Permission denied"}}'
+    async with FaultProxy(server.url) as proxy:
+        fault = Fault(kind=FaultKind.STATUS, match=Match(path=path), times=0, status=status, body=body)
+        proxy.inject(fault)
+        [finding] = [found for found in await connect(url=proxy.url).diagnose() if found.severity is not Severity.OK]
+    assert said in (finding.cure or "")

@@ -35,6 +35,7 @@ def signed(body: bytes, *, secret: str = SECRET, at: datetime = NOW) -> dict[str
     }
 
 
+@pytest.mark.oracle("parse_event")
 @pytest.mark.parametrize(
     ("entity", "action", "version"),
     [

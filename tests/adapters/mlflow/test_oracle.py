@@ -19,6 +19,7 @@ from .server import MlflowServer
 from .steps import read_all, unique, upload
 
 
+@pytest.mark.oracle("create_model", "update_model", "set_model_tags", "delete_model")
 async def test_model_written_by_us(prod: MlflowAdapter, client: MlflowClient) -> None:
     name = unique()
     made = await prod.create_model(
@@ -64,6 +65,7 @@ async def test_any_name_of_theirs_comes_round(prod: MlflowAdapter, client: Mlflo
     assert version == await prod.get_version(model.name, "1")
 
 
+@pytest.mark.oracle("upload")
 async def test_version_written_by_us(prod: MlflowAdapter, client: MlflowClient) -> None:
     provenance = Provenance(
         git_commit="a" * 40,
@@ -136,6 +138,7 @@ async def test_version_of_a_run_that_is_not_here(prod: MlflowAdapter, client: Ml
     assert (version.metrics, version.provenance.run_id) == ({}, "f" * 32)
 
 
+@pytest.mark.oracle("set_stage", "stage production", "stage staging", "stage archived", "stage (custom)")
 @pytest.mark.parametrize("stage", ["production", "staging", "archived", "canary"])
 @pytest.mark.parametrize("holder", [Holder.ALIAS, Holder.TAG, Holder.NATIVE])
 async def test_stages_both_ways(connect: Opener, client: MlflowClient, holder: Holder, stage: str) -> None:
@@ -194,6 +197,17 @@ async def test_mapped_stage(connect: Opener, client: MlflowClient) -> None:
     assert (await adapter.set_stage(version.id, "canary")).native_stages == ("canary",)
 
 
+@pytest.mark.oracle("set_alias", "delete_alias")
+async def test_aliases_both_ways(prod: MlflowAdapter, client: MlflowClient) -> None:
+    version = await upload(prod)
+    await prod.set_alias(version.model, "champion", "1")
+    assert client.get_model_version_by_alias(version.model, "champion").version == "1"
+    client.set_registered_model_alias(version.model, "golden", "1")
+    assert (await prod.get_version(version.model, "1")).aliases == ("champion", "golden")
+    await prod.delete_alias(version.model, "champion")
+    assert client.get_registered_model(version.model).aliases == {"golden": "1"}
+
+
 @pytest.mark.parametrize("alias", ["latest", "LATEST", "v1", "V22", "a b", "a/b", "x" * 256])
 async def test_aliases_that_they_refuse_we_refuse(prod: MlflowAdapter, client: MlflowClient, alias: str) -> None:
     version = await upload(prod)
@@ -203,6 +217,7 @@ async def test_aliases_that_they_refuse_we_refuse(prod: MlflowAdapter, client: M
         await prod.set_alias(version.model, alias, "1")
 
 
+@pytest.mark.oracle("set_version_tags")
 @pytest.mark.parametrize(
     "key", ["a b", "a.b", "a-b", "a:b", "a/b", "ä", "a//b", "/a", "a/", "../a", ".", "a#b", "x" * 251]
 )
@@ -234,6 +249,7 @@ async def test_prompts_are_not_models(prod: MlflowAdapter, client: MlflowClient)
             await read
 
 
+@pytest.mark.oracle("copy_native")
 async def test_copy_native_as_they_copy(prod: MlflowAdapter, client: MlflowClient) -> None:
     source = await upload(prod, tags={"team": "growth"}, description="d", metrics={"auc": 0.5})
     target = unique()
@@ -247,6 +263,7 @@ async def test_copy_native_as_they_copy(prod: MlflowAdapter, client: MlflowClien
     assert edge.source.attributes == {"registry": "prod", "model": source.model, "version": "1"}
 
 
+@pytest.mark.oracle("set_approval")
 async def test_their_copy_takes_no_approval_along(prod: MlflowAdapter, client: MlflowClient) -> None:
     """MLflow's copy carries every tag; a decision binds the version it was made on."""
     source = await upload(prod)
@@ -257,6 +274,7 @@ async def test_their_copy_takes_no_approval_along(prod: MlflowAdapter, client: M
     assert (approved.approval, copy.approval, copy.approval_comment) == (Approval.APPROVED, Approval.NONE, None)
 
 
+@pytest.mark.oracle("create_version", "lineage")
 async def test_registering_a_logged_model(prod: MlflowAdapter, client: MlflowClient, server: MlflowServer) -> None:
     """MLflow 3's own way: `models:/m-…`, whose files lie outside any run."""
     logged = client.create_logged_model("0")

@@ -27,6 +27,7 @@ def tracking(server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
+@pytest.mark.oracle("upload")
 @pytest.mark.usefixtures("tracking")
 async def test_copied_model_predicts_the_same(prod: MlflowAdapter, client: MlflowClient, tmp_path: Path) -> None:
     inputs = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
@@ -48,6 +49,7 @@ async def test_copied_model_predicts_the_same(prod: MlflowAdapter, client: Mlflo
         assert np.array_equal(loaded.predict(inputs), expected)
 
 
+@pytest.mark.oracle("list_files", "open_file")
 @pytest.mark.usefixtures("tracking")
 async def test_model_logged_by_them_is_read_whole(prod: MlflowAdapter, client: MlflowClient, tmp_path: Path) -> None:
     name = unique()

@@ -20,7 +20,7 @@ from moto.server import ThreadedMotoServer
 from fedreg.domain.calls import Calls
 from fedreg.domain.lineage import Relation
 from fedreg.domain.models import ModelDraft, Version
-from fedreg.testing.backend import Action, Backend, Fault, Match, Pushed, Reply, Trouble
+from fedreg.testing.backend import Action, Backend, Fault, Match, Pushed, Reply, Trouble, json_reply
 from fedreg.testing.faults import FaultProxy
 from fedreg_adapters.sagemaker.adapter import SageMakerAdapter
 from fedreg_adapters.sagemaker.manifest import MANIFEST, InferenceOptions, SageMakerOptions
@@ -211,6 +211,13 @@ class SageMakerBackend(Backend):
         status, code, message = JSON_REFUSALS[trouble]
         headers = {"Content-Type": "application/x-amz-json-1.1"}
         return Reply(status=status, headers=headers, body=json.dumps({"__type": code, "message": message}))
+
+    def nonsense(self, action: Action) -> Sequence[Reply]:
+        member = LISTS.get(action)
+        inner = ["{}", '{"ModelPackageGroupName": 7}', '{"ModelPackageVersion": "one"}', "[]"]
+        if member is not None:
+            inner = ["{}", *(f'{{"{member}": {text}}}' for text in ("7", '"text"', "[7]", "[null]", "[{}]"))]
+        return [*super().nonsense(action), *map(json_reply, inner)]
 
     def looping_page(self, action: Action) -> Reply:
         body = json.dumps({LISTS[action]: [], "NextToken": "the-same-again"})

@@ -22,7 +22,7 @@ from .fixtures import start as start
 ROLE = "arn:aws:iam::123456789012:role/fedreg"
 
 
-async def test_a_role_is_assumed_and_renewed(start: Start) -> None:
+async def test_a_role_is_assumed_once(start: Start) -> None:
     backend = await start(require_known_credentials={ACCESS_KEY: SECRET_KEY})
     adapter = await backend.open_adapter(role_arn=ROLE, external_id="from-fedreg")
     try:
@@ -32,6 +32,22 @@ async def test_a_role_is_assumed_and_renewed(start: Start) -> None:
         assert calls["AssumeRole"] == 1, "registry and S3 share the role's credentials"
         [identity] = [finding for finding in await adapter.diagnose() if finding.check == "credentials"]
         assert "assumed-role/fedreg/fedreg" in identity.message
+    finally:
+        await adapter.aclose()
+
+
+async def test_a_role_that_ends_in_the_middle_is_assumed_again(start: Start) -> None:
+    """Every session of the time of an upload's bytes has ended when it is registered."""
+    backend = await start(require_known_credentials={ACCESS_KEY: SECRET_KEY})
+    adapter = await backend.open_adapter(role_arn=ROLE)
+    try:
+        await backend.control("clock", {"advance": -3600 + 660})  # credentials of an hour have eleven minutes left
+        state = await steps.uploaded(adapter, backend, await steps.new_model(adapter, backend))
+        first = (await backend.control("state"))["calls"]["AssumeRole"]
+        await backend.control("clock", {"advance": 3600})
+        version = await steps.finish(adapter, state)
+        assert await steps.read_all(adapter, version) == dict(steps.FILES)
+        assert (await backend.control("state"))["calls"]["AssumeRole"] > first
     finally:
         await adapter.aclose()
 

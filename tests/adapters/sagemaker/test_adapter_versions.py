@@ -188,3 +188,27 @@ async def test_a_draft_with_a_number_is_refused(adapter: SageMakerAdapter, backe
     assert caught.value.details == {"losses": ["version"]}
     with pytest.raises(InvalidRequest, match="packaging"):
         await adapter.begin_upload(VersionDraft(model=model, packaging="zip"), "k")
+
+
+@pytest.mark.parametrize("replace_properties", [False, True], ids=["added", "replaced"])
+async def test_properties_of_an_update_whichever_way_the_service_takes_them(
+    start: Start, replace_properties: bool
+) -> None:
+    """Whether they are added to those held or take their place is inferred, not documented."""
+    backend = await start(replace_properties=replace_properties)
+    adapter = await backend.open_adapter()
+    try:
+        version = await steps.new_version(
+            adapter, backend, key="key-1", tags={"a": "1", "b": "2"}, metrics={"auc": 0.5}
+        )
+        await adapter.set_version_tags(version.model, version.version, {"c": "3"}, remove=["a"])
+        await adapter.update_version(version.model, version.version, description="edited")
+        await adapter.set_stage(version.id, "production")
+        found = await adapter.find_version(version.model, "key-1")
+        assert found is not None and (found.description, found.stage) == ("edited", "production")
+        assert (dict(found.tags), dict(found.metrics)) == ({"b": "2", "c": "3"}, {"auc": 0.5})
+        await adapter.set_version_tags(version.model, version.version, {}, remove=["b", "c"])
+        found = await adapter.find_version(version.model, "key-1")
+        assert found is not None and dict(found.tags) == {}
+    finally:
+        await adapter.aclose()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from fedreg.domain.errors import NotFound
 from fedreg.domain.models import ModelDraft, Provenance
 from fedreg.domain.stages import Approval
@@ -24,6 +26,9 @@ async def tags(backend: SageMakerBackend, group: str) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in listed["Tags"]}
 
 
+@pytest.mark.oracle(
+    "create_model", "upload", "set_stage", "set_alias", "set_model_tags", "set_version_tags", "set_approval"
+)
 async def test_boto3_reads_what_the_adapter_wrote(adapter: SageMakerAdapter, backend: SageMakerBackend) -> None:
     model = await adapter.create_model(ModelDraft(name="team/churn", description="who leaves", tags={"team": "growth"}))
     version = await steps.new_version(
@@ -41,17 +46,19 @@ async def test_boto3_reads_what_the_adapter_wrote(adapter: SageMakerAdapter, bac
     await adapter.set_stage(version.id, "staging")
     await adapter.set_alias(model.name, "champion", version.version)
     await adapter.set_approval(version.id, Approval.REJECTED, "too slow")
+    await adapter.set_model_tags(model.name, {"cost": "7"}, remove=["team"])
+    await adapter.set_version_tags(model.name, version.version, {"tier": "2"})
 
     group = await backend.sagemaker("describe_model_package_group", ModelPackageGroupName=model.native_name)
     assert group["ModelPackageGroupDescription"] == "who leaves"
     assert await tags(backend, model.native_name) == {
-        "team": "growth",
+        "cost": "7",
         "fed:name": "team/churn",
         "fed:alias:champion": version.version,
     }
     package = await backend.sagemaker("describe_model_package", ModelPackageName=backend.arn(version))
     place = f"{backend.root}/{model.native_name}/key-1"
-    assert package["CustomerMetadataProperties"] == {"tier": "1", "fed:key": "key-1", "fed:metric:auc": "0.5"}
+    assert package["CustomerMetadataProperties"] == {"tier": "2", "fed:key": "key-1", "fed:metric:auc": "0.5"}
     assert package["ModelPackageDescription"] == "first"
     assert package["ModelLifeCycle"] == {"Stage": "PreProduction", "StageStatus": "Approved"}
     assert (package["ModelApprovalStatus"], package["ApprovalDescription"]) == ("Rejected", "too slow")
@@ -80,6 +87,7 @@ async def test_boto3_reads_what_the_adapter_wrote(adapter: SageMakerAdapter, bac
     assert await backend.get_object(f"{place}/files/model.bin") == steps.FILES["model.bin"]
 
 
+@pytest.mark.oracle("list_files", "open_file")
 async def test_the_adapter_reads_what_boto3_wrote(adapter: SageMakerAdapter, backend: SageMakerBackend) -> None:
     root = await backend.place({"m/model.bin": b"weights", "m/sub/x": b""})
     report = f"{root}/evaluation.json"

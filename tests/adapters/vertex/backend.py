@@ -163,6 +163,18 @@ class VertexBackend(Backend):
             return Reply(status=status, body=f"<Error><Code>{code}</Code><Message>no</Message></Error>")
         return super().reply(trouble, action)
 
+    def nonsense(self, action: Action) -> Sequence[Reply]:
+        """Messages cut off, and messages without a name, or with one of another resource."""
+        nameless = sdk.Model(display_name="churn"), sdk.Model(name="projects/7", version_id="1")
+        if action is Action.LIST_VERSIONS:
+            made = [sdk.ListModelVersionsResponse(models=[model]) for model in nameless]
+        elif action in (Action.LIST_MODELS, Action.SCAN):
+            made = [sdk.ListModelsResponse(models=[model]) for model in nameless]
+        else:
+            made = [sdk.Model(), *nameless]
+        bodies = ["\n\x7f", "\x07", *(type(each).serialize(each).decode("utf-8", "surrogateescape") for each in made)]
+        return [Reply(status=200, body=body) for body in bodies]
+
     def looping_page(self, action: Action) -> Reply:
         kind = sdk.ListModelVersionsResponse if action is Action.LIST_VERSIONS else sdk.ListModelsResponse
         return Reply(status=200, body=kind.serialize(kind(next_page_token="the-same-again")).decode())

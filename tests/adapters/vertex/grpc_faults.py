@@ -98,7 +98,7 @@ class GrpcFaults(grpc.GenericRpcHandler):
             self.fired += 1
             match fault.kind:
                 case FaultKind.STATUS if fault.status == 200:
-                    return fault.body.encode()
+                    return fault.body.encode("utf-8", "surrogateescape")
                 case FaultKind.STATUS:
                     await context.abort(CODES[fault.status], fault.body or "refused")
                 case FaultKind.HTML:
@@ -114,7 +114,7 @@ class GrpcFaults(grpc.GenericRpcHandler):
             reply = await self._forward(path, request, metadata)
         except grpc.RpcError as error:
             await context.abort(error.code(), error.details())
-        if fault is not None and fault.kind is FaultKind.LOST_REPLY:
+        if fault is not None and fault.kind in (FaultKind.LOST_REPLY, FaultKind.TRUNCATE):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
         return bytes(reply)
 

@@ -6,6 +6,8 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +99,11 @@ def test_credentials_that_are_none(text: str) -> None:
         load_credentials(options(credentials_json=text))
 
 
-async def test_a_token_travels_over_tls(
+@asynccontextmanager
+async def over_tls(
     backend: VertexBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+) -> AsyncIterator[tuple[GrpcFaults, str]]:
+    """The stand-in behind TLS: what it was sent, and where it is."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(tmp_path / "ca.pem"))
@@ -112,19 +116,54 @@ async def test_a_token_travels_over_tls(
     secure = grpc.ssl_server_credentials([(issued.private_key_pem.bytes(), chain)])
     port = server.add_secure_port("localhost:0", secure)
     await server.start()
+    yield proxy, f"localhost:{port}"
+    await server.stop(None)
+    await proxy.aclose()
+
+
+async def test_a_token_travels_over_tls(
+    backend: VertexBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(
         client_module, "load_credentials", lambda _: google.oauth2.credentials.Credentials("s3cr3t-token")
     )
-    adapter = await backend.open_adapter(insecure=False, endpoint=f"localhost:{port}")
-    await adapter.ping()
-    [(path, metadata)] = proxy.metadata
-    assert path.endswith("ModelService/ListModels")
-    assert metadata["authorization"] == "Bearer s3cr3t-token"
-    assert metadata["x-goog-request-params"] == "parent=projects/acme/locations/europe-west4"
-    assert adapter._client._provide_token()["token"] == "s3cr3t-token"
-    await adapter.aclose()
-    await server.stop(None)
-    await proxy.aclose()
+    async with over_tls(backend, monkeypatch, tmp_path) as (proxy, endpoint):
+        adapter = await backend.open_adapter(insecure=False, endpoint=endpoint)
+        await adapter.ping()
+        [(path, metadata)] = proxy.metadata
+        assert path.endswith("ModelService/ListModels")
+        assert metadata["authorization"] == "Bearer s3cr3t-token"
+        assert metadata["x-goog-request-params"] == "parent=projects/acme/locations/europe-west4"
+        assert adapter._client._provide_token()["token"] == "s3cr3t-token"
+        await adapter.aclose()
+
+
+async def test_a_token_that_ends_in_the_middle_is_renewed(
+    key: str, backend: VertexBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A service account's tokens come from its token endpoint; each is near its end when it comes."""
+    issued: list[str] = []
+
+    async def issue(request: web.Request) -> web.Response:
+        assert (await request.post())["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        issued.append(f"token-{len(issued) + 1}")
+        return web.json_response({"access_token": issued[-1], "expires_in": 60, "token_type": "Bearer"})
+
+    tokens = web.Application()
+    tokens.router.add_post("/token", issue)
+    runner = web.AppRunner(tokens, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    info = json.loads(key) | {"token_uri": f"http://127.0.0.1:{runner.addresses[0][1]}/token"}
+    async with over_tls(backend, monkeypatch, tmp_path) as (proxy, endpoint):
+        adapter = await backend.open_adapter(insecure=False, endpoint=endpoint, credentials_json=json.dumps(info))
+        for _ in range(3):
+            await adapter.ping()
+        assert (await asyncio.to_thread(adapter._client._provide_token))["token"] == "token-4"
+        await adapter.aclose()
+        assert [metadata["authorization"] for _, metadata in proxy.metadata] == [f"Bearer token-{n}" for n in (1, 2, 3)]
+    await runner.cleanup()
 
 
 async def test_nothing_listens(backend: VertexBackend) -> None:

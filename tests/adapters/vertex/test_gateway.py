@@ -57,8 +57,10 @@ async def test_there_and_back(client: LocalClient, backend: VertexBackend) -> No
     arrived = await vx.get_version("team/churn", "1")
     assert (arrived.description, dict(arrived.tags)["team"]) == ("first", "growth")
     assert (dict(arrived.metrics), arrived.params["depth"]) == ({"auc": 0.5}, "3")
-    assert {"model.description", "tags.odd.key"} <= {loss.field for loss in there.losses}, (
-        "told, and held by the gateway"
+    model = await vx.get_model("team/churn")
+    assert (model.description, dict(model.tags)) == ("Churn of teams", {"team": "growth"})
+    assert {loss.field for loss in there.losses} == {"tags.odd.key", "model"}, (
+        "held by the gateway, and spelled otherwise"
     )
     back = await client.copy("vx:team/churn@version:1", "lab:again")
     assert back.digest == there.digest

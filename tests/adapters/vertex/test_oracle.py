@@ -43,6 +43,7 @@ async def upload(backend: VertexBackend, native: str = "churn", **fields: Any) -
     return await backend.sdk("get_model", {"name": f"{made.model}@{made.model_version_id}"})
 
 
+@pytest.mark.oracle("upload")
 async def test_the_sdk_reads_an_upload(backend: VertexBackend, adapter: VertexAdapter, bucket: Any) -> None:
     known = Provenance(
         run_id="r1", git_commit="9fceb02", created_at=datetime(2024, 2, 29, tzinfo=UTC), extra={"a": "b"}
@@ -80,6 +81,7 @@ async def test_the_sdk_reads_an_upload(backend: VertexBackend, adapter: VertexAd
     assert read == dict(steps.FILES)
 
 
+@pytest.mark.oracle("list_files", "open_file")
 async def test_the_adapter_reads_an_upload(backend: VertexBackend, adapter: VertexAdapter, bucket: Any) -> None:
     for path, data in steps.FILES.items():
         await asyncio.to_thread(bucket.blob(f"theirs/{path}").upload_from_string, data, "application/octet-stream")
@@ -102,6 +104,7 @@ async def test_the_adapter_reads_an_upload(backend: VertexBackend, adapter: Vert
     assert [found.name for found in await steps.all_models(adapter)] == ["churn"]
 
 
+@pytest.mark.oracle("set_stage", "set_approval")
 async def test_stage_and_approval(backend: VertexBackend, adapter: VertexAdapter) -> None:
     version = await steps.new_version(adapter, backend, "churn")
     await adapter.set_stage(version.id, "production")
@@ -116,6 +119,7 @@ async def test_stage_and_approval(backend: VertexBackend, adapter: VertexAdapter
     assert live.approval_comment is None, "a comment belongs to its decision"
 
 
+@pytest.mark.oracle("set_alias", "delete_alias")
 async def test_aliases(backend: VertexBackend, adapter: VertexAdapter) -> None:
     version = await steps.new_version(adapter, backend, "churn")
     other = await steps.new_version(adapter, backend, "churn")
@@ -133,16 +137,20 @@ async def test_aliases(backend: VertexBackend, adapter: VertexAdapter) -> None:
     assert set(found.version_aliases) == {"default", "champion"}
 
 
+@pytest.mark.oracle("set_model_tags", "set_version_tags", "update_model", "update_version")
 async def test_tags_and_descriptions_of_models(backend: VertexBackend, adapter: VertexAdapter) -> None:
     await upload(backend)
     await adapter.set_model_tags("churn", {"team": "growth"})
     await adapter.update_model("churn", description="second")
     await adapter.update_version("churn", "1", description="third")
+    await adapter.set_version_tags("churn", "1", {"tier": "2"})
     found = await backend.sdk("get_model", {"name": f"{PARENT}/models/churn"})
     assert (found.description, found.version_description) == ("second", "third")
-    assert dict(found.labels) == {"fed-m-team": "growth"}
+    labels = {name: text for name, text in found.labels.items() if name != "fed-tags"}
+    assert labels == {"fed-m-team": "growth", "tier": "2"}, "the service merges the labels of both"
 
 
+@pytest.mark.oracle("create_version")
 async def test_bytes_in_place(backend: VertexBackend, adapter: VertexAdapter) -> None:
     uri = await backend.place(steps.FILES)
     draft = VersionDraft(model="churn", source_uri=f"{uri}/", tags={"a": "b"})
@@ -153,6 +161,7 @@ async def test_bytes_in_place(backend: VertexBackend, adapter: VertexAdapter) ->
         await adapter.create_version(VersionDraft(model="churn", source_uri=f"{uri}/model.bin"), "other")
 
 
+@pytest.mark.oracle("copy_native")
 async def test_copies(backend: VertexBackend, adapter: VertexAdapter) -> None:
     source = await steps.new_version(adapter, backend, "churn", params={"a": "1"}, metrics={"auc": 0.5})
     copy = await adapter.copy_native(source.id, "Churn of teams", "key")
@@ -162,6 +171,7 @@ async def test_copies(backend: VertexBackend, adapter: VertexAdapter) -> None:
     assert [model.name for model in await steps.all_models(adapter)] == ["churn", "Churn of teams"]
 
 
+@pytest.mark.oracle("delete_version", "delete_model")
 async def test_deleting(backend: VertexBackend, adapter: VertexAdapter) -> None:
     for _ in range(2):
         await steps.new_version(adapter, backend, "churn")
@@ -171,6 +181,9 @@ async def test_deleting(backend: VertexBackend, adapter: VertexAdapter) -> None:
     await backend.sdk("delete_model", {"name": f"{PARENT}/models/churn"})
     with pytest.raises(NotFound):
         await adapter.get_model("churn")
+    await steps.new_version(adapter, backend, "fraud")
+    await adapter.delete_model("fraud")
+    assert await backend.sdk("list_models", {"parent": PARENT}) == []
 
 
 async def test_the_default_version(backend: VertexBackend, adapter: VertexAdapter) -> None:
@@ -183,3 +196,13 @@ async def test_the_default_version(backend: VertexBackend, adapter: VertexAdapte
     first, second = await steps.all_versions(adapter, "churn")
     assert (dict(first.provenance.extra), dict(second.provenance.extra)) == ({}, {"vertex_default": "true"})
     assert dict((await adapter.get_model("churn")).aliases) == {}
+
+
+@pytest.mark.oracle("lineage")
+async def test_lineage(backend: VertexBackend, adapter: VertexAdapter) -> None:
+    """A dataset and an execution, made and tied to the version by the SDK's Metadata client."""
+    version = await steps.new_version(adapter, backend, "churn")
+    relations = await backend.seed_lineage(version)
+    edges = await adapter.lineage("churn", "1")
+    assert {edge.relation for edge in edges} == set(relations)
+    assert {edge.source.label for edge in edges} == {"train.csv", "training"}

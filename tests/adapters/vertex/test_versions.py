@@ -139,3 +139,18 @@ async def test_a_record_too_large(backend: VertexBackend, adapter: VertexAdapter
     state = await steps.uploaded(adapter, backend, "churn", params={"a": "x" * 200_001})
     with pytest.raises(InvalidRequest, match="200000"):
         await adapter.finish(state)
+
+
+async def test_values_of_enums_that_came_with_a_later_api(backend: VertexBackend, adapter: VertexAdapter) -> None:
+    """protobuf hands them over as numbers; what is known of the version is shown all the same."""
+    version = await steps.new_version(adapter, backend, "churn", tags={"team": "growth"})
+    message = backend.row(version).message
+    raw = type(message).pb(message)
+    raw.supported_deployment_resources_types.append(99)
+    raw.model_source_info.source_type = 77
+    raw.supported_export_formats.add().exportable_contents.append(55)
+    sent = await backend.sdk("get_model", {"name": backend.resource(version)})
+    assert [int(kind) for kind in sent.supported_deployment_resources_types] == [99]
+    found = await adapter.get_version("churn", version.version)
+    assert (dict(found.tags), found.status) == ({"team": "growth"}, version.status)
+    assert await steps.all_versions(adapter, "churn") == [found]

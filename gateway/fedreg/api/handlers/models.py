@@ -15,7 +15,6 @@ from fedreg.api.paging import PageQuery
 from fedreg.domain.models import Model, ModelDraft, ModelQuery
 from fedreg.domain.refs import Ref, parse_selector
 from fedreg.services import catalog, edits
-from fedreg.services.gateway import Gateway
 
 
 class ModelsQuery(PageQuery, frozen=True, kw_only=True):
@@ -41,8 +40,8 @@ class AliasTarget(Request, frozen=True, kw_only=True):
 
 
 async def list_models(request: web.Request, *, query: ModelsQuery) -> Listing[Model]:
-    adapter = await gateway_of(request).registries.get(request.match_info["registry"])
-    page = await adapter.list_models(ModelQuery(page=query.to_page_request(), name_contains=query.name))
+    wanted = ModelQuery(page=query.to_page_request(), name_contains=query.name)
+    page = await catalog.list_models(gateway_of(request), request.match_info["registry"], wanted)
     return Listing(items=page.items, next_cursor=page.next_token)
 
 
@@ -52,18 +51,18 @@ async def create_model(request: web.Request, *, body: NewModel) -> Reply[Model]:
     key = request_key(request, body)
     made = await edits.create_model(gateway, ref, draft, actor=actor_of(request), reason=body.reason, key=key)
     location = f"/v1/registries/{ref.registry}/models/{quote(ref.model, safe='')}"
-    return Reply(await _get(gateway, ref), headers={"Location": location, **operation_headers(made)})
+    return Reply(await catalog.get_model(gateway, ref), headers={"Location": location, **operation_headers(made)})
 
 
 async def get_model(request: web.Request, *, query: Origin) -> Model:
-    read = catalog.get_indexed_model if query.source == "index" else _get
+    read = catalog.get_indexed_model if query.source == "index" else catalog.get_model
     return await read(gateway_of(request), model_ref(request))
 
 
 async def update_model(request: web.Request, *, body: Edit) -> Reply[Model]:
     ref = await pin_model(request)
     headers = await apply_edit(request, ref, body)
-    return Reply(await _get(gateway_of(request), ref), headers=headers)
+    return Reply(await catalog.get_model(gateway_of(request), ref), headers=headers)
 
 
 async def delete_model(request: web.Request, *, query: Reason) -> Reply[None]:
@@ -78,15 +77,10 @@ async def set_alias(request: web.Request, *, body: AliasTarget) -> Reply[Model]:
     target = Ref(ref.registry, ref.model, parse_selector(text[1:])) if text[:1] == "@" else ref.at_version(text)
     alias = request.match_info["alias"]
     made = await edits.set_alias(gateway, target, alias, actor=actor_of(request), reason=body.reason)
-    return Reply(await _get(gateway, ref), headers=operation_headers(made))
+    return Reply(await catalog.get_model(gateway, ref), headers=operation_headers(made))
 
 
 async def delete_alias(request: web.Request, *, query: Reason) -> Reply[None]:
     ref, alias = await pin_model(request), request.match_info["alias"]
     made = await edits.delete_alias(gateway_of(request), ref, alias, actor=actor_of(request), reason=query.reason)
     return Reply(None, headers=operation_headers(made))
-
-
-async def _get(gateway: Gateway, ref: Ref) -> Model:
-    adapter = await gateway.registries.get(ref.registry)
-    return await adapter.get_model(ref.model)

@@ -19,7 +19,7 @@ from fedreg.domain.models import ModelQuery, PageRequest, Version
 from fedreg.domain.port import RegistryAdapter
 from fedreg.testing import steps
 from fedreg.testing.backend import Action, Backend, Fault, FaultControl, FaultKind, Trouble
-from fedreg.testing.marks import proves
+from fedreg.testing.marks import injects_faults, proves
 
 
 async def do_list_models(adapter: RegistryAdapter, version: Version) -> Any:
@@ -72,6 +72,7 @@ def open_file_is_missing(adapter: RegistryAdapter, action: Action) -> bool:
 
 
 @pytest.mark.asyncio
+@injects_faults
 @proves("faults: reads")
 class TestReadFaults:
     @pytest.mark.parametrize(("action", "trouble"), TROUBLED, ids=str)
@@ -84,6 +85,14 @@ class TestReadFaults:
     async def test_survives_a_reset(self, adapter: RegistryAdapter, backend: Backend, action: Action) -> None:
         fault = Fault(kind=FaultKind.RESET, match=backend.request_of(action))
         await self._survives(adapter, backend, action, fault)
+
+    @pytest.mark.parametrize("action", [Action.GET_VERSION, Action.LIST_MODELS, Action.SCAN], ids=str)
+    async def test_survives_an_answer_that_breaks_off(
+        self, adapter: RegistryAdapter, backend: Backend, action: Action
+    ) -> None:
+        await self._survives(
+            adapter, backend, action, Fault(kind=FaultKind.TRUNCATE, match=backend.request_of(action), at=1)
+        )
 
     @pytest.mark.parametrize("action", READS, ids=str)
     async def test_survives_silence(self, backend: Backend, action: Action) -> None:
@@ -141,6 +150,27 @@ class TestReadFaults:
             await READS[action](adapter, version)
         check_error(caught.value, adapter, backend)
         assert faults.fired == 1
+
+    @pytest.mark.parametrize("action", [action for action in READS if action is not Action.OPEN_FILE], ids=str)
+    async def test_nonsense_instead_of_an_answer(
+        self, adapter: RegistryAdapter, backend: Backend, action: Action
+    ) -> None:
+        """Never a model, a version or an empty list, and never an error of the language."""
+        faults, match = faults_of(backend), backend.request_of(action)
+        version = await steps.new_version(adapter, backend)
+        for reply in backend.nonsense(action):
+            faults.clear()
+            said = {"status": reply.status, "headers": reply.headers, "body": reply.body}
+            faults.inject(Fault(kind=FaultKind.STATUS, match=match, times=0, **said))  # type: ignore[arg-type]
+            try:
+                taken = await READS[action](adapter, version)
+            except RegistryError as error:
+                check_error(error, adapter, backend)
+                assert faults.fired >= 1, "the fault never met its request: request_of() is wrong"
+            except Exception as error:
+                raise AssertionError(f"{reply.body!r} is answered by {error!r}") from error
+            else:
+                raise AssertionError(f"{reply.body!r} is taken for {taken!r}")
 
     @pytest.mark.parametrize("action", [Action.LIST_MODELS, Action.LIST_VERSIONS, Action.SCAN], ids=str)
     async def test_page_token_that_repeats(self, adapter: RegistryAdapter, backend: Backend, action: Action) -> None:

@@ -14,13 +14,14 @@ from fedreg.domain.port import RegistryAdapter
 from fedreg.testing import steps
 from fedreg.testing.backend import Action, Backend, Fault, FaultKind
 from fedreg.testing.conformance.faults import faults_of
-from fedreg.testing.marks import needs, proves
+from fedreg.testing.marks import injects_faults, needs, proves
 
 
 @pytest.mark.asyncio
 @proves("integrity")
 @needs(Operation.OPEN_FILE, Operation.LIST_FILES)
 class TestIntegrity:
+    @injects_faults
     async def test_broken_off_download_goes_on(self, adapter: RegistryAdapter, backend: Backend) -> None:
         faults, data = faults_of(backend), steps.pattern_bytes(300_000)
         version = await steps.new_version(adapter, backend, files={"a.bin": data})
@@ -29,6 +30,7 @@ class TestIntegrity:
         assert await steps.read(adapter, version, "a.bin") == data
         assert faults.fired == 1, "the fault never met its request: request_of() is wrong"
 
+    @injects_faults
     async def test_download_that_never_comes(self, adapter: RegistryAdapter, backend: Backend) -> None:
         """A file that breaks off each time is an error, not a shorter file."""
         faults = faults_of(backend)
@@ -47,6 +49,7 @@ class TestIntegrity:
         with pytest.raises(IntegrityError):
             await steps.gather(adapter.open_file(version.model, version.version, longer, offset))
 
+    @injects_faults
     async def test_flipped_on_the_way_out(self, adapter: RegistryAdapter, backend: Backend) -> None:
         """Found by hashing what was read; where the registry vouches for a sha256, by comparing with it."""
         faults = faults_of(backend)
@@ -57,6 +60,7 @@ class TestIntegrity:
         assert faults.fired == 1
         assert not await steps.differs(adapter, version, files), "what is stored is sound"
 
+    @injects_faults
     @needs(Operation.UPLOAD)
     async def test_flipped_on_the_way_in(self, adapter: RegistryAdapter, backend: Backend) -> None:
         """Refused where a checksum travels along; else nothing vouches for the bytes that were meant."""

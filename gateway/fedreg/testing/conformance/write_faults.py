@@ -23,7 +23,7 @@ from fedreg.testing import steps
 from fedreg.testing.backend import Action, Backend, Fault, FaultKind, Trouble
 from fedreg.testing.conformance.faults import check_error, faults_of, refusal
 from fedreg.testing.declared import declared_approvals, declared_stages
-from fedreg.testing.marks import needs, proves
+from fedreg.testing.marks import injects_faults, needs, proves
 
 
 async def upload_ready(adapter: RegistryAdapter, backend: Backend) -> UploadState:
@@ -49,6 +49,7 @@ async def one_survives(adapter: RegistryAdapter, state: UploadState) -> Version:
 
 
 @pytest.mark.asyncio
+@injects_faults
 @proves("faults: creates")
 @needs(Operation.UPLOAD)
 class TestCreateFaults:
@@ -151,6 +152,7 @@ def assert_same(survivor: Version, result: Version | FedregError) -> None:
 
 
 @pytest.mark.asyncio
+@injects_faults
 @proves("faults: changes")
 class TestChangeFaults:
     """A change whose answer is lost can be made again."""

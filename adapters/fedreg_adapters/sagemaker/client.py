@@ -111,7 +111,9 @@ class Client:
         options = self.options
         endpoint = {"sagemaker": options.endpoint_url, "sts": options.sts_endpoint_url}[service]
         try:
-            return self._make_session().create_client(service, endpoint_url=endpoint, config=_config(options))
+            client = self._make_session().create_client(service, endpoint_url=endpoint, config=_config(options))
+            client.meta.events.register("before-parse", _check_length)
+            return client
         except (boto.BotoCoreError, ValueError) as error:
             raise to_domain_error(error, self.registry, f"client of {service}") from error
 
@@ -195,6 +197,13 @@ class Client:
         for client in clients:
             client.close()
         await self.threads.aclose()
+
+
+def _check_length(response_dict: JSON, **_: Any) -> None:
+    """IncompleteReadError for an answer that broke off: botocore makes of it what it can, an empty list mostly."""
+    announced, body = response_dict["headers"].get("content-length", ""), response_dict["body"]
+    if isinstance(body, bytes) and announced.isdigit() and len(body) < int(announced):
+        raise boto.IncompleteReadError(actual_bytes=len(body), expected_bytes=int(announced))
 
 
 _PYTHON = {"list": list, "structure": dict, "map": dict, "string": str, "integer": int}

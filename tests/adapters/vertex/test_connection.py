@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -99,14 +99,20 @@ def test_credentials_that_are_none(text: str) -> None:
         load_credentials(options(credentials_json=text))
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[trustme.CA]:
+    """A certificate authority that gRPC trusts. It reads its roots once in a process: one for all tests."""
+    made = trustme.CA()
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    made.cert_pem.write_to_path(str(path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(path))
+        yield made
+
+
 @asynccontextmanager
-async def over_tls(
-    backend: VertexBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> AsyncIterator[tuple[GrpcFaults, str]]:
+async def over_tls(backend: VertexBackend, authority: trustme.CA) -> AsyncIterator[tuple[GrpcFaults, str]]:
     """The stand-in behind TLS: what it was sent, and where it is."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    monkeypatch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(tmp_path / "ca.pem"))
     issued = authority.issue_cert("localhost")
     chain = b"".join(part.bytes() for part in issued.cert_chain_pems)
     server = grpc.aio.server()
@@ -122,12 +128,12 @@ async def over_tls(
 
 
 async def test_a_token_travels_over_tls(
-    backend: VertexBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    backend: VertexBackend, monkeypatch: pytest.MonkeyPatch, authority: trustme.CA
 ) -> None:
     monkeypatch.setattr(
         client_module, "load_credentials", lambda _: google.oauth2.credentials.Credentials("s3cr3t-token")
     )
-    async with over_tls(backend, monkeypatch, tmp_path) as (proxy, endpoint):
+    async with over_tls(backend, authority) as (proxy, endpoint):
         adapter = await backend.open_adapter(insecure=False, endpoint=endpoint)
         await adapter.ping()
         [(path, metadata)] = proxy.metadata
@@ -139,7 +145,7 @@ async def test_a_token_travels_over_tls(
 
 
 async def test_a_token_that_ends_in_the_middle_is_renewed(
-    key: str, backend: VertexBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    key: str, backend: VertexBackend, authority: trustme.CA
 ) -> None:
     """A service account's tokens come from its token endpoint; each is near its end when it comes."""
     issued: list[str] = []
@@ -156,7 +162,7 @@ async def test_a_token_that_ends_in_the_middle_is_renewed(
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     info = json.loads(key) | {"token_uri": f"http://127.0.0.1:{runner.addresses[0][1]}/token"}
-    async with over_tls(backend, monkeypatch, tmp_path) as (proxy, endpoint):
+    async with over_tls(backend, authority) as (proxy, endpoint):
         adapter = await backend.open_adapter(insecure=False, endpoint=endpoint, credentials_json=json.dumps(info))
         for _ in range(3):
             await adapter.ping()

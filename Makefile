@@ -16,8 +16,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 export PYTHONDONTWRITEBYTECODE :=
 kind ?= all
 ARGS ?=
-# Test processes at once; a file's tests stay together, for they share servers.
-WORKERS ?= 2
+# Test processes at once, more than two cores have, for many tests wait; a file's tests stay together, for they share servers.
+WORKERS ?= 3
 
 .PHONY: help setup demo test lint format bench soak conformance docs clean
 

@@ -128,7 +128,7 @@ def test_lineage_crosses_registries(tour: Tour) -> None:
     assert tour.output("fedreg lineage vertex-eu:intents").rstrip() == TREE.rstrip()
 
 
-@pytest.mark.parametrize("said", ["starting", "training"])
+@pytest.mark.parametrize("said", ["starting", pytest.param("training", marks=pytest.mark.soak)])
 def test_a_demo_that_is_ended_takes_its_servers_along(tmp_path: Path, said: str) -> None:
     """In the middle of the boot, and while models are made."""
     env = {**os.environ, "TMPDIR": str(tmp_path)}

@@ -68,6 +68,7 @@ async def test_every_version_arrives_with_all_it_has(move: Move) -> None:
     await expect_whole(move.config, move.names, carried=True)
 
 
+@pytest.mark.parametrize("move", ["sm-eu", pytest.param("mlflow-new", marks=pytest.mark.soak)], indirect=True)
 async def test_killed_halfway_it_ends_in_the_same_state(move: Move) -> None:
     killed = await run_process(move.config, "mlflow-prod", move.target, move.options, kill_after=move.versions // 2)
     assert killed.code == -9, killed.errors

@@ -1,4 +1,4 @@
-"""One world for the session, and one gateway on it."""
+"""One world for these tests, and one gateway on it: gone before others start theirs in this process."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from .page import is_writing, read_rows, write_page
 from .world import World, open_world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with open_world(tmp_path_factory.mktemp("world")) as opened:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fed(world: World) -> Iterator[Client]:
     with fedreg.open(world.config) as opened:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def copies(world: World, fed: Client) -> Copies:
     return Copies(world, fed)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rows(world: World) -> Iterator[dict[Pair, str]]:
     """The rows of docs/translation.md; those that are put in are written at the end, where that is asked for."""
     if is_writing() and "PYTEST_XDIST_WORKER" in os.environ:

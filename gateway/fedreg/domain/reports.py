@@ -45,7 +45,10 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyPlan:
-    """What will be copied where. `files` maps path -> size in bytes; `key` is the same for the same two ends."""
+    """What will be copied where. `files` maps path -> size in bytes; `key` is the same for the same two ends.
+
+    `describes_model`: the first version makes the model, which gets its description and tags after that.
+    """
 
     source: VersionId
     source_registry: str
@@ -59,6 +62,7 @@ class CopyPlan:
     model_held: Mapping[str, Any] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
     already_at: str | None = None
+    describes_model: bool = False
 
     @property
     def bytes(self) -> int:

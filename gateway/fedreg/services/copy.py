@@ -160,7 +160,8 @@ async def _copy(gateway: Gateway, ctx: Context, steps: CopySteps, intent_id: str
         waiting, after = version.get("state", state), version["poll_after"]
         version = await ctx.step(f"poll {turn}", partial(steps.poll, waiting, after), retries=2)
     await ctx.step("verify", lambda: steps.verify(version, sent), retries=2)
-    await ctx.step("describe model", steps.describe_model, retries=2)
+    if steps.plan.describes_model:
+        await ctx.step("describe model", steps.describe_model, retries=2)
     return await ctx.step("record", lambda: steps.record(intent_id, version, sent), preemptible=False)
 
 

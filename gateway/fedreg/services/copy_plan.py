@@ -59,6 +59,7 @@ async def plan_copy(
         if model_exists
         else await _fit_new_model(gateway, source_adapter, target_adapter, pinned.model, target.model)
     )
+    implicit = target_adapter.capabilities.models == "implicit"
     manifest = gateway.registries.manifest(target.registry)
     spelled = list_spellings(manifest, target=target.registry, model=target.model, files=files)
     losses = (*fitted.losses, *model_losses, *spelled)
@@ -76,6 +77,7 @@ async def plan_copy(
         model_held=model_held,
         losses=losses,
         already_at=await find_counterpart(gateway, pinned, target, target_adapter),
+        describes_model=implicit and model_draft is not None and bool(model_draft.description or model_draft.tags),
     )
 
 

@@ -164,7 +164,7 @@ class CopySteps:
         What somebody else has given it meanwhile stays.
         """
         draft, target = self.plan.model_draft, await self._target()
-        if draft is None or target.capabilities.models != "implicit" or not (draft.description or draft.tags):
+        if draft is None:
             return
         live = await target.get_model(draft.name)
         if draft.description and not live.description:

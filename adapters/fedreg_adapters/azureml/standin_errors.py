@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -42,9 +43,9 @@ def envelope(error: ServiceError) -> web.Response:
 class BlobError(Exception):
     """An error of the blob service."""
 
-    def __init__(self, status: int, code: str) -> None:
+    def __init__(self, status: int, code: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(code)
-        self.status, self.code = status, code
+        self.status, self.code, self.headers = status, code, headers or {}
 
 
 def blob_envelope(error: BlobError, *, head: bool) -> web.Response:
@@ -52,7 +53,7 @@ def blob_envelope(error: BlobError, *, head: bool) -> web.Response:
     text = (
         f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{error.code}</Code><Message>{error.code}</Message></Error>'
     )
-    headers = {"x-ms-error-code": error.code, "x-ms-version": "2021-08-06"}
-    if head:
+    headers = {"x-ms-error-code": error.code, "x-ms-version": "2021-08-06", **error.headers}
+    if head or error.status == 304:
         return web.Response(status=error.status, headers=headers)
     return web.Response(status=error.status, headers=headers, body=text.encode(), content_type="application/xml")

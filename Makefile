@@ -16,7 +16,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 export PYTHONDONTWRITEBYTECODE :=
 kind ?= all
 ARGS ?=
-# Test processes at once, more than two cores have, for many tests wait; a file's tests stay together, for they share servers.
+# Test processes at once: more than two cores have, for many tests wait. tests/conftest.py says which come first.
 WORKERS ?= 3
 
 .PHONY: help setup demo test lint format bench soak conformance docs clean
@@ -40,7 +40,7 @@ demo: setup
 	@$(BIN)/fedreg demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

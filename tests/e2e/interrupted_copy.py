@@ -22,7 +22,9 @@ def main(config: str, source: str, target: str, log: str, where: str) -> int:
     killed_copy._watch_steps(log, kind, int(amount) if kind in ("after", "within") else 0)
     if kind == "time":
         threading.Timer(float(amount), interrupt).start()
-    return run(["copy", source, target, "--config", config])
+    code = run(["copy", source, target, "--config", config])
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as `fedreg.cli.start` does
+    return code
 
 
 def interrupt() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import subprocess
 import sys
 from itertools import count
@@ -50,11 +51,11 @@ async def interrupt_and_go_on(sandbox: Sandbox, home: Path, where: str) -> None:
         assert stopped.stderr.endswith("fedreg: interrupted; what was begun goes on with the same command\n")
         assert stopped.stdout == ""
     else:  # it had ended by then
-        assert where.startswith("time:") and stopped.returncode == 0, stopped.stderr
+        assert where.startswith("time:") and stopped.returncode in (0, -signal.SIGINT), stopped.stderr
     async with aio.open(config, read_only=(home / "fedreg.db").exists()) as fed:
-        assert len(await list_versions(fed, model)) <= 1
+        versions = await list_versions(fed, model)
         journal = [entry async for entry in fed.audit()]
-        assert journal == [] or stopped.returncode == 0
+        assert len(journal) <= len(versions) <= 1  # recorded once it is there; the record itself may have been the last
     again = await copy(config, model, log, "none")
     assert again.returncode == 0, again.stderr
     async with aio.open(config) as fed:

@@ -52,7 +52,7 @@ from fedreg_adapters.sagemaker.mapping import (
 from fedreg_adapters.sagemaker.packages import client_token
 from fedreg_adapters.sagemaker.records import Record, read_card, read_record, write_card
 from fedreg_adapters.sagemaker.spelling import is_plain, read_text, write_text
-from fedreg_adapters.sagemaker.uploads import begin, place_of, read_draft
+from fedreg_adapters.shared.drafts import begin, place_of, read_draft
 
 GROUP_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=300)

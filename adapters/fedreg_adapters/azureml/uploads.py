@@ -10,34 +10,29 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from fedreg.domain.calls import Effect
-from fedreg.domain.errors import Conflict, InvalidRequest, NotFound, RegistryAuthError, RegistryError
+from fedreg.domain.errors import InvalidRequest, NotFound, RegistryAuthError, RegistryError
 from fedreg.domain.manifest import check_path
 from fedreg.domain.models import (
     FileReceipt,
     FileSource,
     OpenAt,
-    Provenance,
     UploadState,
     VersionDraft,
     VersionStatus,
 )
-from fedreg.domain.stages import Approval
 from fedreg_adapters.azureml.client import JSON, Client
 from fedreg_adapters.azureml.datastores import Datastores
 from fedreg_adapters.azureml.mapping import properties_of, status_of, version_properties
 from fedreg_adapters.azureml.references import References
 from fedreg_adapters.azureml.versions import Versions, native_of
+from fedreg_adapters.shared.drafts import check_files, key_place, read_draft, write_draft
 from fedreg_adapters.shared.object_stores import ObjectStore, StoredObject
 
 SHARED = "shared"
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +46,6 @@ class Staged:
     @property
     def files(self) -> str:
         return f"{self.place}/files"
-
-
-def key_place(key: str) -> str:
-    """A directory's name for a key."""
-    return key if _PLAIN_KEY.fullmatch(key) else "h." + hashlib.sha256(key.encode()).hexdigest()[:40]
 
 
 class Uploads:
@@ -94,7 +84,7 @@ class Uploads:
         if made := await self._versions.find(native, key):
             return made[0] if len(made) == 1 else await self._versions.create(native, key, {})
         staged = await self._staged(state)
-        _check_files(state, await self._list(staged))
+        check_files(state, {path: stored.size for path, stored in (await self._list(staged)).items()})
         draft = read_draft(state)
         return await self.create(native, draft, key, f"{staged.uri}/files", state.data.get("version") or draft.version)
 
@@ -195,35 +185,5 @@ def failed_or_none(resource: JSON, registry: str) -> RegistryError | None:
     )
 
 
-def write_draft(draft: VersionDraft) -> JSON:
-    """A draft as JSON values."""
-    fields = asdict(draft)
-    created = draft.provenance.created_at
-    fields["provenance"]["created_at"] = created and created.isoformat()
-    fields["approval"] = draft.approval.value
-    return fields
-
-
-def read_draft(state: UploadState) -> VersionDraft:
-    """The draft that an upload began with."""
-    fields: dict[str, Any] = dict(state.data["draft"])
-    known = Provenance(**fields.pop("provenance"))
-    if isinstance(known.created_at, str):
-        known = replace(known, created_at=datetime.fromisoformat(known.created_at))
-    return VersionDraft(**{**fields, "provenance": known, "approval": Approval(fields["approval"])})
-
-
 def _native(state: UploadState) -> str:
     return str(state.data["native"])
-
-
-def _check_files(state: UploadState, found: Mapping[str, StoredObject]) -> None:
-    announced: Mapping[str, int] = state.data["draft"]["files"]
-    wrong: Sequence[str] = sorted(p for p, size in announced.items() if p not in found or found[p].size != size)
-    if wrong:
-        raise Conflict(
-            f"upload {state.key!r}: {len(wrong)} announced files are not in place, {wrong[0]!r} among them",
-            cure="put every announced file before finish",
-        )
-    if not found:
-        raise InvalidRequest(f"upload {state.key!r} has no files", cure="put at least one file before finish")

@@ -25,6 +25,7 @@ from fedreg_adapters.huggingface.objects import Objects, checked, opened
 from fedreg_adapters.huggingface.records import Record, read_provenance, write_number, write_provenance
 from fedreg_adapters.huggingface.refs import MAIN, Refs, RefStore
 from fedreg_adapters.huggingface.staging import Commits, branch_of, deleted, pointer, regular
+from fedreg_adapters.shared.drafts import check_files
 
 Json = dict[str, Any]
 _SAMPLE = 512  # bytes that the Hub wants to see to choose between Git and LFS
@@ -144,7 +145,7 @@ class Uploads:
             if branch not in refs.branches:
                 raise Conflict(f"upload {state.key!r} has no files, or was aborted", cure="put its files, then finish")
             files = await self._files.tree(native, branch, "finish")
-            _check_files(state, files)
+            check_files(state, {file.path: file.size for file in files}, besides={ATTRIBUTES})
             number = await self._next_version(native, refs)
             card = not any(file.path == CARD for file in files) and self._client.options.card
             record = Record.of(_draft(state), state.key, number, refs.branches[branch], card=card)
@@ -244,16 +245,3 @@ def _draft(state: UploadState) -> VersionDraft:
         params=dict(fields["params"]),
         provenance=read_provenance(fields["provenance"]),
     )
-
-
-def _check_files(state: UploadState, files: list[FileEntry]) -> None:
-    sizes = {file.path: file.size for file in files}
-    announced: Mapping[str, int] = state.data["draft"]["files"]
-    wrong = sorted(path for path, size in announced.items() if sizes.get(path) != size)
-    if wrong:
-        raise Conflict(
-            f"upload {state.key!r}: {len(wrong)} announced files are not in place, {wrong[0]!r} among them",
-            cure="put every announced file before finish",
-        )
-    if not set(sizes) - {ATTRIBUTES}:
-        raise InvalidRequest(f"upload {state.key!r} has no files", cure="put at least one file before finish")

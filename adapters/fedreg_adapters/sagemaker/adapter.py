@@ -64,8 +64,9 @@ from fedreg_adapters.sagemaker.mapping import (
 )
 from fedreg_adapters.sagemaker.packages import Packages
 from fedreg_adapters.sagemaker.search import Scanner
-from fedreg_adapters.sagemaker.uploads import Uploads, begin, outcome_of
+from fedreg_adapters.sagemaker.uploads import Uploads, outcome_of
 from fedreg_adapters.shared.answers import tells_misread_answers
+from fedreg_adapters.shared.drafts import begin
 
 _STAGE_PATTERN = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 

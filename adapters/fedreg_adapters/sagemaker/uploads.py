@@ -9,12 +9,8 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
-from typing import Any
 
 from fedreg.domain.calls import Effect
 from fedreg.domain.capabilities import check_length
@@ -25,36 +21,23 @@ from fedreg.domain.models import (
     FileSource,
     OpenAt,
     Pending,
-    Provenance,
     UploadState,
     Version,
     VersionDraft,
     VersionStatus,
 )
-from fedreg.domain.stages import Approval
 from fedreg_adapters.sagemaker.client import JSON, Client
 from fedreg_adapters.sagemaker.files import Files
 from fedreg_adapters.sagemaker.mapping import STATUSES, status_message_of
 from fedreg_adapters.sagemaker.packages import Packages
 from fedreg_adapters.sagemaker.records import Record
 from fedreg_adapters.shared.archives import pack, packed_at_most
+from fedreg_adapters.shared.drafts import begin, check_files, place_of, read_draft
 from fedreg_adapters.shared.object_stores import StoredObject
 
 ARCHIVE, RECORD, SHARED = "model.tar.gz", "fedreg.json", "shared"
 MAX_URI = 1023  # 1024 with the slash of a prefix
 _POLL = 5.0
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-
-
-def place_of(native: str, key: str) -> str:
-    """The directory of an upload under the artifact root."""
-    plain = _PLAIN_KEY.fullmatch(key) is not None
-    return f"{native}/{key if plain else 'h.' + hashlib.sha256(key.encode()).hexdigest()[:40]}"
-
-
-def begin(draft: VersionDraft, native: str, key: str) -> UploadState:
-    """The state of an upload: a function of the draft and the key alone."""
-    return UploadState(key=key, model=draft.model, data={"native": native, "draft": write_draft(draft)})
 
 
 class Uploads:
@@ -86,7 +69,7 @@ class Uploads:
         found = await self._survivor(state)
         if found is None:
             files = await self._list(state)
-            _check_files(state, files)
+            check_files(state, {path: stored.size for path, stored in files.items()})
             data = await self._archive(state, files) if _packaging(state) == "tar.gz" else self._prefix(state)
             found = await self._create(state, data)
         if _packaging(state) == "tar.gz":
@@ -254,24 +237,6 @@ def object_source(uri: str) -> JSON:
     return {"ModelDataSource": {"S3DataSource": place}}
 
 
-def write_draft(draft: VersionDraft) -> JSON:
-    """A draft as JSON values."""
-    fields = asdict(draft)
-    created = draft.provenance.created_at
-    fields["provenance"]["created_at"] = created and created.isoformat()
-    fields["approval"] = draft.approval.value
-    return fields
-
-
-def read_draft(state: UploadState) -> VersionDraft:
-    """The draft that an upload began with."""
-    fields: dict[str, Any] = dict(state.data["draft"])
-    known = Provenance(**fields.pop("provenance"))
-    if isinstance(known.created_at, str):
-        known = replace(known, created_at=datetime.fromisoformat(known.created_at))
-    return VersionDraft(**{**fields, "provenance": known, "approval": Approval(fields["approval"])})
-
-
 def _native(state: UploadState) -> str:
     return str(state.data["native"])
 
@@ -284,15 +249,3 @@ def _files(state: UploadState) -> str:
     """Where the files of an upload go."""
     folder = "files" if _packaging(state) == "files" else "staged"
     return f"{place_of(_native(state), state.key)}/{folder}"
-
-
-def _check_files(state: UploadState, found: Mapping[str, StoredObject]) -> None:
-    announced: Mapping[str, int] = state.data["draft"]["files"]
-    wrong: Sequence[str] = sorted(p for p, size in announced.items() if p not in found or found[p].size != size)
-    if wrong:
-        raise Conflict(
-            f"upload {state.key!r}: {len(wrong)} announced files are not in place, {wrong[0]!r} among them",
-            cure="put every announced file before finish",
-        )
-    if not found:
-        raise InvalidRequest(f"upload {state.key!r} has no files", cure="put at least one file before finish")

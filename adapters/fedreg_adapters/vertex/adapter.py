@@ -38,10 +38,10 @@ from fedreg.domain.models import (
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.stages import NONE, Approval
 from fedreg_adapters.shared.answers import tells_misread_answers
+from fedreg_adapters.shared.drafts import begin
 from fedreg_adapters.vertex.client import PAGE, Client
 from fedreg_adapters.vertex.copies import Copies
 from fedreg_adapters.vertex.diagnosis import list_findings
-from fedreg_adapters.vertex.drafts import begin
 from fedreg_adapters.vertex.files import Files
 from fedreg_adapters.vertex.lineage import list_deployments, list_edges
 from fedreg_adapters.vertex.manifest import MODEL_TAG, VertexOptions, narrow

@@ -17,8 +17,8 @@ from fedreg.domain.errors import AlreadyExists, Conflict, FedregError, InvalidRe
 from fedreg.domain.manifest import check_path
 from fedreg.domain.models import FileReceipt, FileSource, OpenAt, Pending, UploadState, VersionDraft
 from fedreg.domain.stages import Approval
+from fedreg_adapters.shared.drafts import begin, check_files, place_of, read_draft
 from fedreg_adapters.vertex.client import Client
-from fedreg_adapters.vertex.drafts import begin, check_files, files_of, place_of, read_draft
 from fedreg_adapters.vertex.files import Files
 from fedreg_adapters.vertex.mapping import APPROVAL, DONE, KEY, RECORD, key_label
 from fedreg_adapters.vertex.records import Record, Records, record_id
@@ -80,7 +80,7 @@ class Uploads:
             return Pending(state=state, poll_after=_POLL)
         root = self._client.root
         listed = await self._files.list_prefix(root.uri(files_of(state)))
-        check_files(state, {each.key: each for each in listed})
+        check_files(state, {each.key: each.size for each in listed})
         return await self._register(state, root.uri(files_of(state)))
 
     async def poll(self, state: UploadState) -> Any:
@@ -250,3 +250,8 @@ def _record_of(draft: VersionDraft) -> Record | None:
     """The record of a draft; None where it has nothing to keep."""
     record = Record.of(draft)
     return record if record != Record() else None
+
+
+def files_of(state: UploadState) -> str:
+    """Where the files of an upload go, under the artifact root."""
+    return f"{place_of(state.data['native'], state.key)}/files"

@@ -1,10 +1,10 @@
-"""Drafts as an upload's state holds them, in JSON values, and where an upload's bytes go."""
+"""Drafts as an upload's state holds them, in JSON values, and where the bytes of a key go."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 from fedreg.domain.errors import Conflict, InvalidRequest
 from fedreg.domain.models import Provenance, UploadState, VersionDraft
 from fedreg.domain.stages import Approval
-from fedreg_adapters.shared.object_stores import StoredObject
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -24,13 +23,12 @@ def begin(draft: VersionDraft, native: str, key: str) -> UploadState:
 
 def place_of(native: str, key: str) -> str:
     """The directory of an upload under the artifact root."""
-    plain = _PLAIN_KEY.fullmatch(key) is not None
-    return f"{native}/{key if plain else 'h.' + hashlib.sha256(key.encode()).hexdigest()[:40]}"
+    return f"{native}/{key_place(key)}"
 
 
-def files_of(state: UploadState) -> str:
-    """Where the files of an upload go, under the artifact root."""
-    return f"{place_of(state.data['native'], state.key)}/files"
+def key_place(key: str) -> str:
+    """A directory's name for a key."""
+    return key if _PLAIN_KEY.fullmatch(key) else "h." + hashlib.sha256(key.encode()).hexdigest()[:40]
 
 
 def write_draft(draft: VersionDraft) -> dict[str, Any]:
@@ -51,14 +49,17 @@ def read_draft(state: UploadState) -> VersionDraft:
     return VersionDraft(**{**fields, "provenance": known, "approval": Approval(fields["approval"])})
 
 
-def check_files(state: UploadState, found: Mapping[str, StoredObject]) -> None:
-    """Conflict where an announced file is not in place, InvalidRequest where there is none at all."""
+def check_files(state: UploadState, sizes: Mapping[str, int], *, besides: Collection[str] = ()) -> None:
+    """Compare what is in place (path -> size) with what was announced.
+
+    Conflict where an announced file is not in place, InvalidRequest where there is nothing but `besides`.
+    """
     announced: Mapping[str, int] = state.data["draft"]["files"]
-    wrong = sorted(path for path, size in announced.items() if path not in found or found[path].size != size)
+    wrong = sorted(path for path, size in announced.items() if sizes.get(path) != size)
     if wrong:
         raise Conflict(
             f"upload {state.key!r}: {len(wrong)} announced files are not in place, {wrong[0]!r} among them",
             cure="put every announced file before finish",
         )
-    if not found:
+    if not set(sizes) - set(besides):
         raise InvalidRequest(f"upload {state.key!r} has no files", cure="put at least one file before finish")

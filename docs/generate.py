@@ -29,7 +29,7 @@ from fedreg.registries.ledgers import load_ledger
 from fedreg.registries.manifests import BUILT_IN, load_manifest
 from fedreg.registries.policy import CallPolicy
 from fedreg.settings import json_schema
-from fedreg.settings.links import LinkMember, LinkSettings
+from fedreg.domain.links import Gate, Link, LinkMember, Rule
 from fedreg.settings.sections import (
     AuthSettings,
     Role,
@@ -242,7 +242,7 @@ def _configuration(manifests: Mapping[str, AdapterManifest]) -> str:
         ("auth.tokens[]", TokenSettings),
         ("server", ServerSettings),
         ("telemetry", TelemetrySettings),
-        ("links.NAME", LinkSettings),
+        ("links.NAME", Link),
         ("links.NAME.members[]", LinkMember),
         ("registries.NAME.calls", CallPolicy),
     )

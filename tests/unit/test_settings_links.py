@@ -8,7 +8,7 @@ import pytest
 
 from fedreg.domain.errors import ConfigError
 from fedreg.settings import Settings, load_settings
-from fedreg.settings.links import LinkMember, OnMissing
+from fedreg.domain.links import LinkMember, OnMissing
 
 REGISTRIES = "registries: {dev: {kind: memory}, prod: {kind: memory}}\n"
 

@@ -118,6 +118,17 @@ class EffectState(StrEnum):
     FAILED = "failed"
 
 
+class EffectRole(StrEnum):
+    """Why a value is written: it was asked for, an earlier holder gives way, or an effect is taken back.
+
+    A holder that gives way may have lost an exclusive stage already, to the write before.
+    """
+
+    SET = "set"
+    DEMOTE = "demote"
+    REVERT = "revert"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """One remote write of an intent: the target, what was there (every holder included), what shall be there."""
@@ -132,7 +143,27 @@ class Effect:
     before: Any
     after: Any
     state: EffectState = EffectState.PLANNED
+    role: EffectRole = EffectRole.SET
     updated_at: datetime | None = None
+
+
+class Decision(StrEnum):
+    """What an approver says of a promotion that waits."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRecord:
+    """One person's word on one promotion. `fingerprint` covers what was approved: identity, digest and plan."""
+
+    intent_id: str
+    actor: str
+    decision: Decision
+    fingerprint: str
+    decided_at: datetime
+    comment: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

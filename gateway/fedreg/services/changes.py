@@ -9,22 +9,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
-from fedreg.domain.errors import FedregError, NotFound, PreconditionFailed
-from fedreg.domain.models import Version, VersionId
-from fedreg.domain.port import RegistryAdapter
-from fedreg.domain.records import ENDED, Actor, Change, Effect, EffectState, Intent, IntentKind, IntentState, RequestKey
+from fedreg.domain.errors import FedregError
+from fedreg.domain.models import Version
+from fedreg.domain.records import ENDED, Actor, Effect, EffectState, Intent, IntentKind, IntentState, RequestKey
 from fedreg.engine.port import Context
 from fedreg.services import intents as promises
-from fedreg.services.effects import CREATED, action_of, journal_values, read_field, register_version, write_field
+from fedreg.services.applying import apply_effect
+from fedreg.services.claiming import is_claimed, until_free
 from fedreg.services.gateway import Gateway
-from fedreg.services.overflow import merge_overflow
-from fedreg.store import effects, index, intents, journal
+from fedreg.store import claims, effects, intents
+
+PATIENCE = 30.0
 
 
 async def apply_change(
@@ -86,143 +86,46 @@ async def run_change(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> An
 
 async def _apply_all(gateway: Gateway, intent_id: str) -> Any:
     """The effects that are not done yet, in order; the last one's record ends the intent."""
-    intent, planned = await gateway.store.write(lambda tx: _begin(tx, intent_id, gateway.now()))
+    intent, planned = await _begin(gateway, intent_id)
     if intent is None or intent.state in ENDED:
         return None if intent is None else intent.result
     done = [_show(effect) for effect in planned if effect.state is EffectState.DONE]
     left = [effect for effect in planned if effect.state is not EffectState.DONE]
+
+    def settle(effect: Effect) -> Any:
+        return {"effects": [*done, _show(effect)]}
+
     for effect in left:
-        await _apply(gateway, intent_id, effect, done, last=effect is left[-1])
+        made = await apply_effect(gateway, effect, settle=settle if effect is left[-1] else None)
+        done.append(_show(made))
     if not left:
-        await gateway.store.write(lambda tx: _settle(tx, intent_id, {"effects": done}, gateway.now()))
+        now, result = gateway.now(), {"effects": done}
+        ended = IntentState.SUCCEEDED
+        await gateway.store.write(lambda tx: intents.set_state(tx, intent_id, ended, result=result, now=now))
     return {"effects": done}
 
 
-def _begin(tx: Connection, intent_id: str, now: datetime) -> tuple[Intent | None, list[Effect]]:
-    """The intent, running, and its effects as they are stored: all before the first write at a registry."""
-    intent = intents.get(tx, intent_id)
-    if intent is None or intent.state in ENDED:
-        return intent, []
-    if intent.state is not IntentState.RUNNING:
-        intent = intents.set_state(tx, intent_id, IntentState.RUNNING, now=now)
-    given = [msgspec.convert(one, Effect) for one in intent.plan["effects"]]
-    return intent, [effects.plan(tx, replace(one, intent_id=intent_id)) for one in given]
+async def _begin(gateway: Gateway, intent_id: str) -> tuple[Intent | None, list[Effect]]:
+    """The intent, running, and its effects as they are stored: all before the first write at a registry.
 
-
-async def _apply(gateway: Gateway, intent_id: str, effect: Effect, done: list[dict[str, Any]], *, last: bool) -> None:
-    """One effect: stored before the write, journalled after it. At least once, so it compares first.
-
-    It is shown in `done` then, which is the intent's result with the `last` one.
+    Waits for a promotion that has claimed the model. Raises Conflict where that takes too long.
     """
-    adapter = await gateway.registries.get(effect.registry)
-    async with gateway.locks.hold(effect.registry, effect.model):
-        if effect.field == CREATED:
-            made = await register_version(adapter, effect)
-            effect, touched = replace(effect, version=made.version, identity=made.identity), [made]
-        else:
-            await _bring(gateway, adapter, effect)
-            touched = await _touched(gateway, adapter, effect)
-    done.append(_show(effect))
-    await _record(gateway, intent_id, effect, touched, {"effects": done} if last else None)
 
+    def begin(tx: Connection) -> tuple[str | None, Intent | None, list[Effect]]:
+        intent = intents.get(tx, intent_id)
+        if intent is None or intent.state in ENDED:
+            return None, intent, []
+        given = [msgspec.convert(one, Effect) for one in intent.plan["effects"]]
+        holder = claims.take(tx, intent_id, [(one.registry, one.model) for one in given if is_claimed(one.field)])
+        if holder is not None:
+            return holder, intent, []
+        if intent.state is not IntentState.RUNNING:
+            intent = intents.set_state(tx, intent_id, IntentState.RUNNING, now=gateway.now())
+        return None, intent, [effects.plan(tx, replace(one, intent_id=intent_id)) for one in given]
 
-async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -> None:
-    """Bring a field to what it shall be. Raises PreconditionFailed where somebody else came first."""
-    live = await read_field(gateway, adapter, effect)
-    if _same(live, effect.after):
-        return
-    if not _same(live, effect.before):
-        await _supersede(gateway, effect)
-        raise PreconditionFailed(
-            f"{effect.field} of {effect.model!r} is {live!r} by now, not {effect.before!r}",
-            registry=effect.registry,
-            cure="look at it again and repeat the command",
-        )
-    await write_field(gateway, adapter, effect)
+    intent, planned = await until_free(lambda: gateway.store.write(begin), patience=PATIENCE)
+    return intent, planned
 
 
 def _show(effect: Effect) -> dict[str, Any]:
     return {"registry": effect.registry, "model": effect.model, "version": effect.version, "field": effect.field}
-
-
-def _same(live: Any, value: Any) -> bool:
-    """Whether a live value is the one meant; for `exists`, a draft means that it shall exist."""
-    return bool(live == (bool(value) if isinstance(live, bool) else value))
-
-
-async def _supersede(gateway: Gateway, effect: Effect) -> None:
-    await gateway.store.write(
-        lambda tx: effects.set_state(tx, effect.intent_id, effect.sequence, EffectState.SUPERSEDED, now=gateway.now())
-    )
-
-
-async def _touched(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -> list[Version]:
-    """The versions that look different after the write, read live: its own, and those a pointer has left."""
-    if effect.field.startswith("model.") or effect.field == "version.exists":
-        return []
-    numbers = {effect.version} if effect.version else set()
-    if effect.field == "stage" or effect.field.startswith("alias:"):
-        numbers |= {number for number in (effect.before, effect.after) if effect.field != "stage" and number}
-        indexed: list[Version] = await gateway.store.read(
-            lambda conn: index.get_versions(conn, effect.registry, effect.model)
-        )
-        numbers |= {v.version for v in indexed if effect.field == "stage" and effect.after in (v.stage, *v.stages)}
-    live = []
-    for number in sorted(numbers):
-        try:
-            live.append(await adapter.get_version(effect.model, number))
-        except NotFound:
-            continue
-    return await merge_overflow(gateway, live)
-
-
-async def _record(gateway: Gateway, intent_id: str, effect: Effect, touched: Sequence[Version], result: Any) -> None:
-    """Effect done, journal, index and, with the last effect's `result`, the intent, in one transaction."""
-    now = gateway.now()
-
-    def commit(tx: Connection) -> None:
-        intent = intents.get(tx, intent_id)
-        if intent is None:
-            return
-        stored = {e.sequence: e for e in effects.list_effects(tx, intent_id)}[effect.sequence]
-        if stored.state is not EffectState.DONE:
-            effects.set_state(tx, intent_id, effect.sequence, EffectState.DONE, now=now)
-            if effect.field == CREATED:
-                effects.set_target(tx, effect)
-            journal.append(tx, _change(intent, effect), now)
-            _record_in_index(tx, effect, touched, now)
-        if result is not None:
-            _settle(tx, intent_id, result, now)
-
-    await gateway.store.write(commit)
-
-
-def _record_in_index(tx: Connection, effect: Effect, touched: Sequence[Version], now: datetime) -> None:
-    if touched:
-        index.upsert_versions(tx, touched, now, None)
-    if effect.field == "version.exists":
-        gone = VersionId(model=effect.model, version=effect.version or "", identity=effect.identity or "")
-        index.delete_versions(tx, effect.registry, [gone])
-    elif effect.field == "model.exists" and not effect.after:
-        index.delete_models(tx, effect.registry, [effect.model])
-
-
-def _settle(tx: Connection, intent_id: str, result: Any, now: datetime) -> None:
-    intents.set_state(tx, intent_id, IntentState.SUCCEEDED, result=result, now=now)
-
-
-def _change(intent: Intent, effect: Effect) -> Change:
-    before, after = journal_values(effect)
-    moved = effect.after or effect.before if effect.field.startswith("alias:") else None
-    return Change(
-        action=action_of(effect),
-        registry=effect.registry,
-        model=effect.model,
-        version=effect.version or moved,
-        identity=effect.identity,
-        actor=intent.actor,
-        before=before,
-        after=after,
-        reason=intent.reason,
-        intent_id=intent.id,
-    )

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from fedreg.domain.errors import ConfigError
+from fedreg.domain.links import check_members
 from fedreg.domain.refs import REGISTRY_NAME
 from fedreg.registries.manifests import load_manifest, nearest
 from fedreg.registries.policy import CallPolicy, RegistryEntry
 from fedreg.settings.binding import bind, bind_dataclass, construct, structure
 from fedreg.settings.document import Document, read_document
 from fedreg.settings.interpolation import interpolate
-from fedreg.settings.links import check_members
 from fedreg.settings.overrides import apply_overrides
 from fedreg.settings.sections import Sections, Settings, StoreSettings, check_exposure
 

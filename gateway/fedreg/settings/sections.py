@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fedreg.domain.errors import ConfigError
+from fedreg.domain.links import Link
 from fedreg.domain.stages import DEFAULT_ORDER, NONE, parse_stage
 from fedreg.registries.policy import RegistryEntry
-from fedreg.settings.links import LinkSettings
 from fedreg.settings.redaction import mask_url, redact
 
 DEFAULT_STORE = "sqlite:///fedreg.db"
@@ -127,7 +127,7 @@ class Sections:
     store: StoreSettings = field(default_factory=StoreSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     registries: Mapping[str, Any] = field(default_factory=dict)
-    links: Mapping[str, LinkSettings] = field(default_factory=dict)
+    links: Mapping[str, Link] = field(default_factory=dict)
     server: ServerSettings = field(default_factory=ServerSettings)
     telemetry: TelemetrySettings | None = None
     stage_order: tuple[str, ...] = DEFAULT_ORDER
@@ -146,7 +146,7 @@ class Settings:
     store: StoreSettings
     auth: AuthSettings
     registries: Mapping[str, RegistryEntry]
-    links: Mapping[str, LinkSettings]
+    links: Mapping[str, Link]
     server: ServerSettings
     stage_order: tuple[str, ...]
     telemetry: TelemetrySettings | None = None

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from fedreg.domain.errors import NotFound
-from fedreg.domain.records import Effect, EffectState
+from fedreg.domain.records import Effect, EffectRole, EffectState
 from fedreg.store.columns import canonical_json
 from fedreg.store.schema import effects
 
@@ -53,6 +53,12 @@ def set_state(tx: Connection, intent_id: str, sequence: int, state: EffectState,
     return _to_effect(row)
 
 
+def set_before(tx: Connection, intent_id: str, sequence: int, before: Any) -> None:
+    """Record that the value to be replaced is another one than when it was planned."""
+    at = update(effects).where(_OF_INTENT, effects.c.sequence == bindparam("place"))
+    tx.execute(at.values(before=before), {"of": intent_id, "place": sequence})
+
+
 def set_target(tx: Connection, effect: Effect) -> None:
     """Record which version an effect has made."""
     made = update(effects).where(_OF_INTENT, effects.c.sequence == bindparam("place"))
@@ -67,6 +73,8 @@ def list_effects(conn: Connection, intent_id: str) -> list[Effect]:
 
 def _key(effect: Effect) -> str:
     same = [effect.registry, effect.model, effect.version, effect.field, effect.after]
+    if effect.role is EffectRole.REVERT:  # never the same as what it takes back
+        same.append(effect.role.value)
     return hashlib.sha256(canonical_json(same).encode()).hexdigest()
 
 
@@ -83,6 +91,7 @@ def _to_row(effect: Effect, key: str) -> dict[str, Any]:
         "before": effect.before,
         "after": effect.after,
         "state": effect.state.value,
+        "role": effect.role.value,
         "updated_at": effect.updated_at,
     }
 
@@ -99,5 +108,6 @@ def _to_effect(row: Row[Any]) -> Effect:
         before=row.before,
         after=row.after,
         state=EffectState(row.state),
+        role=EffectRole(row.role),
         updated_at=row.updated_at,
     )

@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, insert, or_, select, update
 
 from fedreg.domain.errors import Conflict, NotFound
 from fedreg.domain.records import ENDED, Actor, Intent, IntentKind, IntentState
-from fedreg.store.schema import intents
+from fedreg.store.schema import claims, intents
 
 # A failed intent may run again (a copy resumed after a passing error); done and cancelled are for good.
 _NEXT: Mapping[IntentState, frozenset[IntentState]] = {
@@ -31,6 +31,8 @@ _SET_STATE = (
     .where(intents.c.id == bindparam("of"))
     .values({name: bindparam(f"new_{name}") for name in ("state", "result", "error", "updated_at")})
 )
+_RELEASE = delete(claims).where(claims.c.intent_id == bindparam("of"))
+_SET_PLAN = update(intents).where(intents.c.id == bindparam("of")).values(plan=bindparam("new_plan"))
 
 
 def create(tx: Connection, intent: Intent) -> Intent:
@@ -87,6 +89,8 @@ def set_state(
 ) -> Intent:
     """Move an intent on and return it. The state it already ended in changes nothing: steps may run twice.
 
+    An intent that ends gives its claims back.
+
     Raises NotFound, and Conflict for a move its life does not have (`pending -> running -> an end`).
     """
     before = _require(tx, intent_id)
@@ -100,7 +104,14 @@ def set_state(
         )
     new = {"state": state.value, "result": result, "error": error, "updated_at": now}
     tx.execute(_SET_STATE, {"of": intent_id, **{f"new_{name}": value for name, value in new.items()}})
+    if state in ENDED:
+        tx.execute(_RELEASE, {"of": intent_id})
     return replace(before, state=state, result=result, error=error, updated_at=now)
+
+
+def set_plan(tx: Connection, intent_id: str, plan: Mapping[str, Any]) -> None:
+    """Replace what an intent is to do: a promotion's plan becomes final when it starts."""
+    tx.execute(_SET_PLAN, {"of": intent_id, "new_plan": plan})
 
 
 def _require(conn: Connection, intent_id: str) -> Intent:

@@ -101,8 +101,42 @@ effects = Table(
     Column("before", Json),
     Column("after", Json),
     Column("state", Text, nullable=False),
+    Column("role", Text, nullable=False, server_default="set"),
     Column("updated_at", Instant),
     UniqueConstraint("intent_id", "key", name="effects_once"),
+)
+
+# Which intent may change the stages and aliases of a model: its own until it ends, over restarts.
+claims = Table(
+    "claims",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("intent_id", Text, ForeignKey("intents.id"), nullable=False),
+    Index("claims_by_intent", "intent_id"),
+    sqlite_with_rowid=False,
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("intent_id", Text, ForeignKey("intents.id"), primary_key=True),
+    Column("actor", Text, primary_key=True),
+    Column("decision", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("comment", Text),
+    Column("decided_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Links made by API; those of the configuration are not here.
+links = Table(
+    "links",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("link", Json, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("updated_by", Text, nullable=False),
 )
 
 # A row a version of a migration; a lane is a target model, whose rows are worked off in their order.

@@ -1,0 +1,147 @@
+"""One effect: read live, compared, written where it is not so yet, journalled. Metadata is written no other way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from fedreg.domain.errors import NotFound, PreconditionFailed
+from fedreg.domain.models import Version, VersionId
+from fedreg.domain.port import RegistryAdapter
+from fedreg.domain.records import Change, Effect, EffectRole, EffectState, Intent, IntentState
+from fedreg.domain.stages import NONE
+from fedreg.services.effects import CREATED, action_of, journal_values, read_field, register_version, write_field
+from fedreg.services.gateway import Gateway
+from fedreg.services.overflow import merge_overflow
+from fedreg.store import effects, index, intents, journal
+
+
+async def apply_effect(
+    gateway: Gateway, effect: Effect, *, settle: Callable[[Effect], Any] | None = None, overwrite: bool = False
+) -> Effect:
+    """Make one stored effect true and record it; the effect as it was done. At least once, so it compares first.
+
+    `settle` makes the intent's result of the effect, with which the intent ends. `overwrite`: a value that somebody
+    else has set since the effect was planned is replaced, and journalled as what was there. Raises
+    PreconditionFailed for such a value otherwise, and what the registry raises.
+    """
+    adapter = await gateway.registries.get(effect.registry)
+    async with gateway.locks.hold(effect.registry, effect.model):
+        if effect.field == CREATED:
+            made = await register_version(adapter, effect)
+            effect, touched = replace(effect, version=made.version, identity=made.identity), [made]
+        else:
+            effect = await _bring(gateway, adapter, effect, overwrite=overwrite)
+            touched = await _touched(gateway, adapter, effect)
+    await _record(gateway, effect, touched, settle(effect) if settle else None)
+    return effect
+
+
+async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect, *, overwrite: bool) -> Effect:
+    """Bring a field to what it shall be. Raises PreconditionFailed where somebody else came first."""
+    live = await read_field(gateway, adapter, effect)
+    if _same(live, effect.after):
+        return effect
+    if not _same(live, effect.before) and not _gave_way(adapter, effect, live):
+        if not overwrite:
+            await _supersede(gateway, effect)
+            raise PreconditionFailed(
+                f"{effect.field} of {effect.model!r} is {live!r} by now, not {effect.before!r}",
+                registry=effect.registry,
+                cure="look at it again and repeat the command",
+            )
+        await gateway.store.write(lambda tx: effects.set_before(tx, effect.intent_id, effect.sequence, live))
+        effect = replace(effect, before=live)
+    await write_field(gateway, adapter, effect)
+    return effect
+
+
+def _gave_way(adapter: RegistryAdapter, effect: Effect, live: Any) -> bool:
+    """Whether an exclusive stage has left its earlier holder by itself, as a pointer does when it moves."""
+    if effect.field != "stage" or effect.role is EffectRole.SET or live != NONE:
+        return False
+    support = adapter.capabilities.stage_support(effect.before)
+    return support is not None and support.exclusive
+
+
+def _same(live: Any, value: Any) -> bool:
+    """Whether a live value is the one meant; for `exists`, a draft means that it shall exist."""
+    return bool(live == (bool(value) if isinstance(live, bool) else value))
+
+
+async def _supersede(gateway: Gateway, effect: Effect) -> None:
+    await gateway.store.write(
+        lambda tx: effects.set_state(tx, effect.intent_id, effect.sequence, EffectState.SUPERSEDED, now=gateway.now())
+    )
+
+
+async def _touched(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -> list[Version]:
+    """The versions that look different after the write, read live: its own, and those a pointer has left."""
+    if effect.field.startswith("model.") or effect.field == "version.exists":
+        return []
+    numbers = {effect.version} if effect.version else set()
+    if effect.field == "stage" or effect.field.startswith("alias:"):
+        numbers |= {number for number in (effect.before, effect.after) if effect.field != "stage" and number}
+        indexed: list[Version] = await gateway.store.read(
+            lambda conn: index.get_versions(conn, effect.registry, effect.model)
+        )
+        numbers |= {v.version for v in indexed if effect.field == "stage" and effect.after in (v.stage, *v.stages)}
+    live = []
+    for number in sorted(numbers):
+        try:
+            live.append(await adapter.get_version(effect.model, number))
+        except NotFound:
+            continue
+    return await merge_overflow(gateway, live)
+
+
+async def _record(gateway: Gateway, effect: Effect, touched: Sequence[Version], result: Any) -> None:
+    """Effect done, journal, index and, with the last effect's `result`, the intent, in one transaction."""
+    now, intent_id = gateway.now(), effect.intent_id
+
+    def commit(tx: Connection) -> None:
+        intent = intents.get(tx, intent_id)
+        if intent is None:
+            return
+        stored = {e.sequence: e for e in effects.list_effects(tx, intent_id)}[effect.sequence]
+        if stored.state is not EffectState.DONE:
+            effects.set_state(tx, intent_id, effect.sequence, EffectState.DONE, now=now)
+            if effect.field == CREATED:
+                effects.set_target(tx, effect)
+            journal.append(tx, _change(intent, effect), now)
+            _record_in_index(tx, effect, touched, now)
+        if result is not None:
+            intents.set_state(tx, intent_id, IntentState.SUCCEEDED, result=result, now=now)
+
+    await gateway.store.write(commit)
+
+
+def _record_in_index(tx: Connection, effect: Effect, touched: Sequence[Version], now: datetime) -> None:
+    if touched:
+        index.upsert_versions(tx, touched, now, None)
+    if effect.field == "version.exists":
+        gone = VersionId(model=effect.model, version=effect.version or "", identity=effect.identity or "")
+        index.delete_versions(tx, effect.registry, [gone])
+    elif effect.field == "model.exists" and not effect.after:
+        index.delete_models(tx, effect.registry, [effect.model])
+
+
+def _change(intent: Intent, effect: Effect) -> Change:
+    before, after = journal_values(effect)
+    moved = effect.after or effect.before if effect.field.startswith("alias:") else None
+    return Change(
+        action=action_of(effect),
+        registry=effect.registry,
+        model=effect.model,
+        version=effect.version or moved,
+        identity=effect.identity,
+        actor=intent.actor,
+        before=before,
+        after=after,
+        reason=intent.reason,
+        intent_id=intent.id,
+    )

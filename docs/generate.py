@@ -23,13 +23,13 @@ from fedreg.api.openapi import build_openapi
 from fedreg.api.routes import ROUTES
 from fedreg.domain.capability_table import capability_rows, describe_capabilities
 from fedreg.domain.errors import ERRORS, Outcome
+from fedreg.domain.links import Link, LinkMember
 from fedreg.domain.port import AdapterManifest
 from fedreg.domain.proofs import LEGEND, Proofs, list_proofs, mark_cell, spell_proofs
 from fedreg.registries.ledgers import load_ledger
 from fedreg.registries.manifests import BUILT_IN, load_manifest
 from fedreg.registries.policy import CallPolicy
 from fedreg.settings import json_schema
-from fedreg.domain.links import Gate, Link, LinkMember, Rule
 from fedreg.settings.sections import (
     AuthSettings,
     Role,

@@ -24,6 +24,7 @@ from fedreg.services.copy import run_copy
 from fedreg.services.gateway import Gateway
 from fedreg.services.intents import get_intent, reconcile
 from fedreg.services.migration import run_migration
+from fedreg.services.promotion_run import run_promotion
 from fedreg.settings import Settings
 from fedreg.store.connections import make_private
 from fedreg.store.database import Store
@@ -62,6 +63,7 @@ async def open_gateway(
             store=store,
             make_engine=partial(_make_engine, engine_url, layers),
             stage_order=settings.stage_order,
+            links=settings.links,
         )
         stack.push_async_callback(gateway.close_engine)
         stack.push_async_callback(gateway.scans.aclose)
@@ -119,6 +121,9 @@ def _make_engine(url: str, tracing: Tracing, gateway: Gateway) -> Engine:
     async def change(ctx: Context, args: dict[str, Any]) -> Any:
         return await run_change(gateway, ctx, args)
 
+    async def promotion(ctx: Context, args: dict[str, Any]) -> Any:
+        return await run_promotion(gateway, ctx, args)
+
     async def check(ctx: Context, args: dict[str, Any]) -> Any:
         return await run_check(gateway, ctx, args)
 
@@ -133,6 +138,7 @@ def _make_engine(url: str, tracing: Tracing, gateway: Gateway) -> Engine:
     engine = tracing.around_engine(DbosEngine(url), kind_of)
     engine.register("copy", copy)
     engine.register("change", change)
+    engine.register("promotion", promotion)
     engine.register("check", check)
     engine.register("migration", migration)
     return engine

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fedreg.domain.errors import ConfigError
-from fedreg.settings import Settings, load_settings
 from fedreg.domain.links import LinkMember, OnMissing
+from fedreg.settings import Settings, load_settings
 
 REGISTRIES = "registries: {dev: {kind: memory}, prod: {kind: memory}}\n"
 

@@ -11,9 +11,9 @@ from fedreg.cli.output import Column, format_option, note, print_item, print_row
 from fedreg.cli.session import run_reading, run_writing
 from fedreg.client.interface import Client
 from fedreg.domain.errors import Cancelled, FedregError
+from fedreg.domain.promotions import PromotionReport
 from fedreg.domain.records import ENDED, IntentState
 from fedreg.domain.refs import Ref
-from fedreg.domain.reports import PromotionReport
 
 POLL_SECONDS = 0.5
 PROMOTION_COLUMNS = (

@@ -20,6 +20,7 @@ from fedreg.client import interface
 from fedreg.client.interface import Progress
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import Model, Version
+from fedreg.domain.promotions import PromotionReport
 from fedreg.domain.records import IntentKind, IntentState, InventoryQuery, JournalEntry, Sort
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import (
@@ -34,7 +35,6 @@ from fedreg.domain.reports import (
     LineageGraph,
     ModelView,
     OperationView,
-    PromotionReport,
     RefreshReport,
     RegistryView,
     Verification,

@@ -20,6 +20,7 @@ from typing import Any
 from fedreg.domain.errors import FedregError, InvalidRequest, NotFound
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import Model, Version
+from fedreg.domain.promotions import PromotionReport
 from fedreg.domain.records import IntentKind, IntentState, InventoryQuery, InventoryRow, JournalEntry, Sort
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import (
@@ -35,7 +36,6 @@ from fedreg.domain.reports import (
     LineageGraph,
     ModelView,
     OperationView,
-    PromotionReport,
     RefreshReport,
     RegistryView,
     Verification,

@@ -31,6 +31,7 @@ from fedreg.domain.models import (
     Version,
     VersionDraft,
 )
+from fedreg.domain.promotions import PromotionReport
 from fedreg.domain.records import Actor, Intent, IntentKind, IntentState, InventoryQuery, JournalEntry
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import (
@@ -45,7 +46,6 @@ from fedreg.domain.reports import (
     LineageGraph,
     ModelView,
     OperationView,
-    PromotionReport,
     RefreshReport,
     RegistryView,
     Verification,

@@ -21,6 +21,7 @@ from fedreg.client.transport import Page, Transport, fill, open_transport
 from fedreg.domain.errors import Cancelled, FedregError, Incomplete, NotFound, RegistryError, Unsupported
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import FileEntry, Model, Version
+from fedreg.domain.promotions import PromotionReport
 from fedreg.domain.records import ENDED, IntentKind, IntentState, InventoryQuery, JournalEntry
 from fedreg.domain.refs import Ref, SelectorKind
 from fedreg.domain.reports import (
@@ -35,7 +36,6 @@ from fedreg.domain.reports import (
     LineageGraph,
     ModelView,
     OperationView,
-    PromotionReport,
     RefreshReport,
     RefreshStatus,
     RegistryView,

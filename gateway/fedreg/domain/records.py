@@ -32,7 +32,8 @@ class Change:
     """A change to be journalled. For an observed one, it happened after `after_time` and by `recorded_at`.
 
     `action` is a past-tense verb: created, deleted, stage_set, alias_set, alias_deleted, tags_set,
-    description_set, approval_set, copied, intent_made, intent_settled.
+    description_set, approval_set, copied, link_set, link_deleted, promotion_requested, promotion_approved,
+    promotion_rejected, promotion_settled.
     """
 
     action: str
@@ -156,13 +157,15 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRecord:
-    """One person's word on one promotion. `fingerprint` covers what was approved: identity, digest and plan."""
+    """One person's word on one promotion. `fingerprint` covers what was approved: identity, digest and plan;
+    `roles` are the person's at that time."""
 
     intent_id: str
     actor: str
     decision: Decision
     fingerprint: str
     decided_at: datetime
+    roles: tuple[str, ...] = ()
     comment: str | None = None
 
 

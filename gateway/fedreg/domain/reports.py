@@ -10,6 +10,7 @@ from typing import Any
 
 from fedreg.domain.capabilities import Capabilities
 from fedreg.domain.lineage import Edge, Node
+from fedreg.domain.links import Link
 from fedreg.domain.manifest import Digest
 from fedreg.domain.models import FileEntry, Finding, Model, ModelDraft, Version, VersionDraft, VersionId
 from fedreg.domain.proofs import Proof
@@ -84,24 +85,6 @@ class CopyReport:
     bytes: int
     moved: bool
     losses: tuple[Loss, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromotionReport:
-    """What a promotion does or did.
-
-    `holders_before` are the other versions that had the stage; where the stage is an exclusive pointer it has
-    left them, else they still have it and `shared_with` names them. `held_by` is `gateway` or the registry's way.
-    """
-
-    ref: str
-    stage_before: str
-    stage: str
-    held_by: str
-    holders_before: tuple[str, ...]
-    shared_with: tuple[str, ...]
-    changed: bool
-    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +242,16 @@ class DownloadReport:
     files: int
     bytes: int
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkView:
+    """A link and where it comes from: `configuration` (read-only) or `api`. `problems`: what members can't honour."""
+
+    name: str
+    link: Link
+    origin: str
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from fedreg.domain.errors import NotFound, PreconditionFailed
+from fedreg.domain.errors import NotFound, Outcome, PreconditionFailed, RegistryTimeout
 from fedreg.domain.models import Version, VersionId
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Change, Effect, EffectRole, EffectState, Intent, IntentState
@@ -18,6 +19,8 @@ from fedreg.services.effects import CREATED, action_of, journal_values, read_fie
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.store import effects, index, intents, journal
+
+_LOOKS = (0.2, 0.5, 1.0)
 
 
 async def apply_effect(
@@ -36,7 +39,7 @@ async def apply_effect(
             effect, touched = replace(effect, version=made.version, identity=made.identity), [made]
         else:
             effect = await _bring(gateway, adapter, effect, overwrite=overwrite)
-            touched = await _touched(gateway, adapter, effect)
+            touched = await _read_back(gateway, adapter, effect)
     await _record(gateway, effect, touched, settle(effect) if settle else None)
     return effect
 
@@ -77,6 +80,35 @@ async def _supersede(gateway: Gateway, effect: Effect) -> None:
     await gateway.store.write(
         lambda tx: effects.set_state(tx, effect.intent_id, effect.sequence, EffectState.SUPERSEDED, now=gateway.now())
     )
+
+
+async def _read_back(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -> list[Version]:
+    """What the write has touched, with a stage or alias seen to hold: a registry may show it a little later.
+
+    Raises RegistryTimeout where it is not seen within a few looks.
+    """
+    for wait in (*_LOOKS, None):
+        touched = await _touched(gateway, adapter, effect)
+        if _holds(effect, touched):
+            return touched
+        if wait is not None:
+            await asyncio.sleep(wait)
+    raise RegistryTimeout(
+        f"{effect.field} of {effect.model!r} was written, and is not {effect.after!r} when read back",
+        registry=effect.registry,
+        outcome=Outcome.UNKNOWN,
+        cure="look at it again in a while",
+    )
+
+
+def _holds(effect: Effect, touched: Sequence[Version]) -> bool:
+    if effect.field == "stage":
+        own = [one for one in touched if one.version == effect.version]
+        return not own or effect.after in (own[0].stage, *own[0].stages)
+    if effect.field.startswith("alias:") and effect.after is not None:
+        alias = effect.field.removeprefix("alias:")
+        return any(one.version == effect.after and alias in one.aliases for one in touched)
+    return True
 
 
 async def _touched(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -> list[Version]:

@@ -30,6 +30,7 @@ from fedreg.services.changes import apply_change, plan_effect
 from fedreg.services.effects import CREATED, held_by_gateway, version_field
 from fedreg.services.fidelity import arrival
 from fedreg.services.gateway import Gateway
+from fedreg.services.promotion import move_alias
 from fedreg.services.selectors import resolve
 
 
@@ -115,6 +116,9 @@ async def set_alias(gateway: Gateway, ref: Ref, alias: str, *, actor: Actor, rea
     adapter = await _adapter(gateway, ref, Operation.SET_ALIAS)
     check_alias(alias, adapter.capabilities.limits, registry=ref.registry)
     version = await resolve(gateway, ref, for_write=True)
+    flowing = await move_alias(gateway, version, alias, True, actor=actor, reason=reason)
+    if flowing is not None:
+        return flowing
     before = (await adapter.get_model(ref.model)).aliases.get(alias)
     effect = plan_effect(ref.registry, ref.model, f"alias:{alias}", before, version.version)
     return await apply_change(gateway, [effect], actor=actor, reason=reason)
@@ -131,6 +135,10 @@ async def delete_alias(gateway: Gateway, ref: Ref, alias: str, *, actor: Actor, 
             registry=ref.registry,
             cure=f"`fedreg show '{model}'` lists its aliases",
         )
+    holder = await resolve(gateway, Ref(ref.registry, ref.model).at_version(before))
+    flowing = await move_alias(gateway, holder, alias, None, actor=actor, reason=reason)
+    if flowing is not None:
+        return flowing
     effect = plan_effect(ref.registry, ref.model, f"alias:{alias}", before, None)
     return await apply_change(gateway, [effect], actor=actor, reason=reason)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakValueDictionary
 
+from fedreg.domain.links import Link
 from fedreg.domain.reports import RefreshReport
 from fedreg.domain.stages import DEFAULT_ORDER
 from fedreg.engine.port import Engine
@@ -71,12 +72,16 @@ class Scans:
 
 @dataclass(slots=True)
 class Gateway:
-    """Made by `bootstrap` only. `make_engine` gives an engine with its workflows registered, not launched."""
+    """Made by `bootstrap` only.
+
+    `make_engine` gives an engine with its workflows registered, not launched. `links` are the configuration's.
+    """
 
     registries: Federation
     store: Store
     make_engine: Callable[[Gateway], Engine]
     stage_order: tuple[str, ...] = DEFAULT_ORDER
+    links: Mapping[str, Link] = field(default_factory=dict)
     now: Callable[[], datetime] = utc_now
     locks: Locks = field(default_factory=Locks)
     scans: Scans = field(default_factory=Scans)

@@ -16,7 +16,7 @@ from fedreg.store import intents, requests
 
 WORKFLOWS: Mapping[IntentKind, str] = {
     IntentKind.COPY: "copy",
-    IntentKind.PROMOTION: "change",
+    IntentKind.PROMOTION: "promotion",
     IntentKind.CHANGE: "change",
     IntentKind.CHECK: "check",
     IntentKind.MIGRATION: "migration",
@@ -30,9 +30,19 @@ async def submit(gateway: Gateway, intent: Intent, key: RequestKey | None = None
     """
     stored: Intent = await gateway.store.write(lambda tx: requests.create_intent(tx, intent, key, gateway.now()))
     if stored.state not in ENDED:
-        engine = await gateway.launched_engine()
-        await engine.start(WORKFLOWS[stored.kind], stored.id, {"intent": stored.id})
+        await start(gateway, stored)
     return stored
+
+
+async def start(gateway: Gateway, intent: Intent) -> None:
+    """Start the workflow of a stored intent; one that runs already is left as it is."""
+    engine = await gateway.launched_engine()
+    await engine.start(_workflow_of(intent), intent.id, {"intent": intent.id})
+
+
+def _workflow_of(intent: Intent) -> str:
+    """A promotion that no link concerns is a change: its effects are planned."""
+    return "change" if "effects" in intent.plan else WORKFLOWS[intent.kind]
 
 
 async def find_requested(gateway: Gateway, key: RequestKey | None) -> Intent | None:
@@ -83,7 +93,6 @@ async def reconcile(gateway: Gateway) -> list[str]:
     )
     if not unfinished:
         return []
-    engine = await gateway.launched_engine()
     for intent in unfinished:
-        await engine.start(WORKFLOWS[intent.kind], intent.id, {"intent": intent.id})
+        await start(gateway, intent)
     return [intent.id for intent in unfinished]

@@ -124,6 +124,7 @@ approvals = Table(
     Column("actor", Text, primary_key=True),
     Column("decision", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
+    Column("roles", Json, nullable=False),
     Column("comment", Text),
     Column("decided_at", Instant, nullable=False),
     sqlite_with_rowid=False,

@@ -10,9 +10,10 @@ from fedreg.api.encoding import Listing, Reply, Request
 from fedreg.api.handlers.operations import cancel_visible, find_visible, list_visible
 from fedreg.api.idempotency import request_key
 from fedreg.api.paging import PageQuery
+from fedreg.domain.promotions import PromotionReport
 from fedreg.domain.records import IntentKind, IntentState
 from fedreg.domain.refs import Ref
-from fedreg.domain.reports import OperationView, PromotionReport
+from fedreg.domain.reports import OperationView
 from fedreg.services.promotion import promote
 from fedreg.settings.sections import Role
 

@@ -13,7 +13,7 @@ from fedreg.api.encoding import Listing, Origin, Reply, Request
 from fedreg.api.idempotency import request_key
 from fedreg.api.paging import PageQuery
 from fedreg.domain.models import Provenance, Version, VersionDraft
-from fedreg.domain.reports import PromotionReport
+from fedreg.domain.promotions import PromotionReport
 from fedreg.domain.stages import Approval
 from fedreg.services import catalog, edits
 from fedreg.services.overflow import merge_overflow

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("actor", sa.Text(), primary_key=True),
         sa.Column("decision", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("roles", sa.Text(), nullable=False),
         sa.Column("comment", sa.Text()),
         sa.Column("decided_at", sa.BigInteger(), nullable=False),
         sqlite_with_rowid=False,

@@ -1,0 +1,183 @@
+"""The workflow of a promotion over several places: claimed, planned again, each member brought there, settled.
+
+Members are worked off side by side and in rounds: one that fails for a passing reason is tried again while the
+others are done. A step may run twice; effect rows say what is done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from fedreg.domain.errors import FedregError
+from fedreg.domain.promotions import MemberOutcome, MemberPlan, MemberState, PromotionPlan
+from fedreg.domain.records import Change, Intent, IntentState
+from fedreg.engine.port import Context
+from fedreg.services.gateway import Gateway
+from fedreg.services.promotion_members import bring_member, name_of, revert_member
+from fedreg.services.promotion_start import Start, prepare
+from fedreg.services.promotion_waits import pause
+from fedreg.store import intents, journal
+
+
+async def run_promotion(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> Any:
+    """The workflow. Deterministic: whatever looks at the world is inside a step."""
+    intent_id = args["intent"]
+    try:
+        start = await _prepare(gateway, ctx, intent_id)
+        if start is None:
+            return None
+        outcomes = await _converge(gateway, ctx, intent_id, start)
+        failed = [one for one in outcomes if one.state is MemberState.FAILED]
+        if failed and start.takes_back:
+            outcomes = await _take_back(gateway, ctx, intent_id, start, outcomes)
+        return await ctx.step("settle", lambda: _settle(gateway, intent_id, outcomes), preemptible=False)
+    except FedregError as error:
+        failure = error
+        await ctx.step("fail", lambda: _fail(gateway, intent_id, failure), preemptible=False)
+        raise
+
+
+async def _prepare(gateway: Gateway, ctx: Context, intent_id: str) -> Start | None:
+    """What to do, planned again now that the models are claimed; tried again while the source is away."""
+    turn = 0
+    while True:
+        try:
+            found = await ctx.step(f"prepare {turn}", lambda: prepare(gateway, intent_id))
+            return None if found is None else msgspec.convert(found, Start)
+        except FedregError as error:
+            if not error.retryable:
+                raise
+            failure = error
+        verdict = await ctx.step(f"wait {turn}", partial(pause, gateway, intent_id, turn, [failure.to_dict()]))
+        if verdict["give_up"]:
+            raise failure
+        turn += 1
+
+
+async def _converge(gateway: Gateway, ctx: Context, intent_id: str, start: Start) -> list[MemberOutcome]:
+    """Rounds over the members that are not there yet, until none is left that could still come."""
+    outcomes = {member.place: _pending(member) for member in start.members}
+    left, turn = list(start.members), 0
+    while left:
+        act = revert_member if start.rollback_of else bring_member
+        steps = [(f"{name_of(member)} {turn}", partial(act, gateway, intent_id, member)) for member in left]
+        results = await ctx.step_many(steps, concurrency=len(steps), return_errors=True)
+        again, errors = [], []
+        for member, result in zip(left, results, strict=True):
+            if not isinstance(result, FedregError):
+                outcomes[member.place] = msgspec.convert(result, MemberOutcome)
+            elif result.retryable:
+                again.append(member)
+                errors.append(result.to_dict())
+                outcomes[member.place] = _pending(member, MemberState.RETRYING, result)
+            else:
+                outcomes[member.place] = _pending(member, MemberState.FAILED, result)
+        ctx.set_progress({"members": [msgspec.to_builtins(one) for one in outcomes.values()]})
+        if not again:
+            break
+        verdict = await ctx.step(f"pause {turn}", partial(pause, gateway, intent_id, turn, errors))
+        if verdict["give_up"]:
+            for member, error in zip(again, errors, strict=True):
+                outcomes[member.place] = _pending(member, MemberState.FAILED, FedregError.from_dict(error))
+            break
+        left, turn = again, turn + 1
+    return list(outcomes.values())
+
+
+async def _take_back(
+    gateway: Gateway, ctx: Context, intent_id: str, start: Start, outcomes: list[MemberOutcome]
+) -> list[MemberOutcome]:
+    """Every member as it was before, as far as that can be; what can't is told with the member."""
+    steps = [(f"take back {name_of(one)}", partial(revert_member, gateway, intent_id, one)) for one in start.members]
+    results = await ctx.step_many(steps, concurrency=len(steps), retries=5, return_errors=True)
+    reverted = []
+    for before, result in zip(outcomes, results, strict=True):
+        if isinstance(result, FedregError):
+            left = ({"error": result.to_dict()},)
+            reverted.append(replace(before, left=left))
+            continue
+        after = msgspec.convert(result, MemberOutcome)
+        failed = before.state is MemberState.FAILED
+        reverted.append(replace(before, left=after.left) if failed else after)
+    return reverted
+
+
+async def _settle(gateway: Gateway, intent_id: str, outcomes: list[MemberOutcome]) -> Any:
+    """The end: with all members there, or with the error of the first that is not."""
+    result = {"outcomes": msgspec.to_builtins(outcomes)}
+    failed = [one for one in outcomes if one.state is MemberState.FAILED]
+    taken_back = any(one.state is MemberState.REVERTED for one in outcomes)
+    error = _summary(failed, taken_back) if failed else None
+    state = IntentState.FAILED if failed else IntentState.SUCCEEDED
+    now = gateway.now()
+
+    def commit(tx: Connection) -> None:
+        intent = intents.get(tx, intent_id)
+        if intent is None or intent.state is state:
+            return
+        intents.set_state(tx, intent_id, state, now=now, result=result, error=error.to_dict() if error else None)
+        journal.append(tx, settled_change(intent, state, result), now)
+
+    await gateway.store.write(commit)
+    if error is not None:
+        raise error
+    return result
+
+
+def _summary(failed: list[MemberOutcome], taken_back: bool) -> FedregError:
+    first = FedregError.from_dict(dict(failed[0].error or {}))
+    names = ", ".join(f"{one.registry}:{one.model}" for one in failed)
+    done = "everything was taken back" if taken_back else "the others are done"
+    return type(first)(
+        f"{len(failed)} of the members failed ({names}), {done}: {first.message}",
+        registry=first.registry,
+        cure=first.cure or "mend the cause and promote again, or roll it back",
+        details={**first.details, "members": [f"{one.registry}:{one.model}" for one in failed]},
+    )
+
+
+async def _fail(gateway: Gateway, intent_id: str, error: FedregError) -> None:
+    """Record what stopped it before its members were reached; a settled one stays as it is."""
+    now = gateway.now()
+
+    def commit(tx: Connection) -> None:
+        intent = intents.get(tx, intent_id)
+        if intent is None or intent.state in (IntentState.FAILED, IntentState.CANCELLED, IntentState.SUCCEEDED):
+            return
+        intents.set_state(tx, intent_id, IntentState.FAILED, now=now, error=error.to_dict())
+        journal.append(tx, settled_change(intent, IntentState.FAILED, {"error": error.to_dict()}), now)
+
+    await gateway.store.write(commit)
+
+
+def settled_change(intent: Intent, state: IntentState, told: Any) -> Change:
+    """The journal's entry of a promotion's end."""
+    plan = msgspec.convert(intent.plan["promotion"], PromotionPlan)
+    return Change(
+        action="promotion_settled",
+        registry=plan.registry,
+        model=plan.model,
+        version=plan.version,
+        identity=plan.identity,
+        actor=intent.actor,
+        after={"state": state.value, **told},
+        reason=intent.reason,
+        intent_id=intent.id,
+    )
+
+
+def _pending(
+    member: MemberPlan, state: MemberState = MemberState.PENDING, error: FedregError | None = None
+) -> MemberOutcome:
+    return MemberOutcome(
+        registry=member.registry,
+        model=member.model,
+        state=state,
+        version=member.version,
+        error=error.to_dict() if error else None,
+    )

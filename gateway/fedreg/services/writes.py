@@ -1,0 +1,95 @@
+"""The writes that make a wish true at one place, each with what is there before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fedreg.domain.capabilities import Capabilities
+from fedreg.domain.errors import NotFound
+from fedreg.domain.models import Version
+from fedreg.domain.port import RegistryAdapter
+from fedreg.domain.promotions import PlannedEffect, Wish
+from fedreg.domain.records import EffectRole
+from fedreg.domain.stages import NONE
+from fedreg.services.effects import held_by_gateway
+from fedreg.services.gateway import Gateway
+from fedreg.services.overflow import merge_overflow
+from fedreg.services.pages import walk_versions
+
+
+async def list_writes(
+    gateway: Gateway,
+    registry: str,
+    model: str,
+    version: Version | None,
+    wish: Wish,
+    exclusive: bool,
+    demote_to: str | None,
+) -> tuple[PlannedEffect, ...]:
+    """What is to write at this place, in order, live; empty where all is so already.
+
+    `version` None is one that will be copied. `exclusive`: other holders of the stage go to `demote_to`, after the
+    new one has it.
+    """
+    adapter = await gateway.registries.get(registry)
+    if wish.alias is not None:
+        return await _alias_writes(adapter, model, version, wish)
+    stage = str(wish.value)
+    writes = []
+    if version is None or stage not in (version.stage, *version.stages):
+        before = version.stage if version else NONE
+        writes.append(_write(adapter.capabilities, version, before, stage, EffectRole.SET))
+    if exclusive and stage != NONE:
+        writes += [
+            _write(adapter.capabilities, holder, stage, demote_to or NONE, EffectRole.DEMOTE)
+            for holder in await _list_holders(gateway, adapter, model, stage)
+            if version is None or holder.identity != version.identity
+        ]
+    return tuple(writes)
+
+
+async def _list_holders(gateway: Gateway, adapter: RegistryAdapter, model: str, stage: str) -> list[Version]:
+    try:
+        siblings = await merge_overflow(gateway, [one async for one in walk_versions(adapter, model)])
+    except NotFound:
+        return []
+    return [one for one in siblings if stage in (one.stage, *one.stages)]
+
+
+async def _alias_writes(
+    adapter: RegistryAdapter, model: str, version: Version | None, wish: Wish
+) -> tuple[PlannedEffect, ...]:
+    try:
+        before = (await adapter.get_model(model)).aliases.get(wish.alias or "")
+    except NotFound:
+        before = None
+    after: Any = version.version if wish.value and version else None
+    if before == after and (version is not None or not wish.value):
+        return ()
+    identity = version.identity if version else None
+    return (
+        PlannedEffect(
+            version=version.version if version else None,
+            identity=identity,
+            field=wish.field,
+            before=before,
+            after=after,
+            held_by="alias",
+        ),
+    )
+
+
+def _write(
+    capabilities: Capabilities, version: Version | None, before: str, after: str, role: EffectRole
+) -> PlannedEffect:
+    support = capabilities.stage_support(after)
+    at_gateway = held_by_gateway(capabilities, "stage", after)
+    return PlannedEffect(
+        version=version.version if version else None,
+        identity=version.identity if version else None,
+        field="stage",
+        before=before,
+        after=after,
+        role=role,
+        held_by="gateway" if at_gateway or support is None else support.holder.value,
+    )

@@ -58,6 +58,8 @@ async def bring_member(gateway: Gateway, intent_id: str, member: MemberPlan) -> 
         for effect in stored:
             if effect.state is not EffectState.DONE:
                 await apply_effect(gateway, effect, overwrite=overwrite and member.link is not None)
+        if intent.plan.get("repair"):  # it says itself what is to write
+            break
         stored = await _store(gateway, intent_id, await _replan(gateway, plan, member, stored, link))
         if all(effect.state is EffectState.DONE for effect in stored):
             break

@@ -43,6 +43,8 @@ async def prepare(gateway: Gateway, intent_id: str) -> Any:
     planned = msgspec.convert(intent.plan["promotion"], PromotionPlan)
     if intent.plan.get("rollback_of"):
         return msgspec.to_builtins(Start(members=planned.members, rollback_of=intent.plan["rollback_of"]))
+    if intent.plan.get("repair"):
+        return msgspec.to_builtins(Start(members=planned.members))
     if intent.plan.get("prepared"):
         return intent.plan["prepared"]
     source = await _source(gateway, planned)

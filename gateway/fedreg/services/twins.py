@@ -28,7 +28,7 @@ async def find_twin(gateway: Gateway, source: Version, member: Member) -> Versio
     A version of another identity under the same number is no twin, nor is one that has the same bytes by chance.
     """
     adapter = await gateway.registries.get(member.registry)
-    for known in await _list_recorded(gateway, source, member):
+    for known in await list_tied(gateway, source, member):
         try:
             live = await adapter.get_version(known[0], known[1])
         except NotFound:
@@ -67,7 +67,7 @@ async def _key_of(adapter: RegistryAdapter, version: Version) -> str | None:
     return told.get("key") if isinstance(told, dict) else None
 
 
-async def _list_recorded(gateway: Gateway, source: Version, member: Member) -> list[tuple[str, str, str]]:
+async def list_tied(gateway: Gateway, source: Version, member: Member) -> list[tuple[str, str, str]]:
     """(model, version, identity) at the member, of all that copies have tied to the source, directly or not."""
     seen, todo = {(source.registry, source.identity)}, [(source.registry, source.identity)]
     found: list[tuple[str, str, str]] = []

@@ -198,6 +198,9 @@ class _Trial:
         if name == "names":
             path = self._folder / f"names{which}.yaml"
             path.write_text(f"churn: churn{which}\n")
+        elif name == "file":
+            path = self._folder / f"link{which}.yaml"
+            path.write_text(f"members: ['left:churn', 'right:churn']\nauthority: {('left', 'right')[which]}\n")
         elif name == "plan_file":
             path = self._folder / "plan.jsonl"
             header = {"fedreg_plan": 1, "source": "left", "target": "left", "options": {}, "counts": {}}

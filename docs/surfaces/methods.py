@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fedreg.client import interface
+from fedreg.domain.links import Link
 from fedreg.domain.migrations import Carried, MigrationOptions, PlannedVersion
 from fedreg.domain.records import IntentKind, IntentState, InventoryQuery
 from fedreg.domain.stages import Approval
@@ -19,6 +20,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     if not name.startswith("_") and inspect.isfunction(method)
 }
 GROUPS: dict[str, type[Any]] = {"InventoryQuery": InventoryQuery, "MigrationOptions | None": MigrationOptions}
+_OTHER = Link(members=("left:churn", "right:churn"), authority="right")
 _ROW = PlannedVersion(source="left:churn@version:1", target="right:churn")
 # annotation -> two values that differ; of those, one that is not the default is tried
 SAMPLES: dict[str, tuple[Any, Any]] = {
@@ -35,6 +37,7 @@ SAMPLES: dict[str, tuple[Any, Any]] = {
     "Collection[IntentState]": ((IntentState.RUNNING,), (IntentState.FAILED,)),
     "Collection[str]": (("left",), ("right",)),
     "Iterable[str] | None": (("left",), ("right",)),
+    "Link": (Link(members=("left:churn", "right:churn"), authority="left"), _OTHER),
     "Mapping[str, float] | None": ({"key": 1.0}, {"key": 2.0}),
     "Mapping[str, str]": ({"key": "left"}, {"key": "right"}),
     "Mapping[str, str] | None": ({"key": "left"}, {"key": "right"}),

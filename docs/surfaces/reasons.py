@@ -51,7 +51,8 @@ PARAMETERLESS = {
 PRINTING = {
     "--output": "how the answer is printed",
     "--json": "how the answer is printed",
-    "fedreg promote --wait": "methods wait for the end anyway",
+    "fedreg promote --wait": "methods wait for the end anyway, but for people: `promotion` tells how it stands",
+    "fedreg promote --timeout": "a script that waits for people asks `promotion` as long as it likes",
     "fedreg delete --yes": "asks nobody; a script is not asked",
     "fedreg migrate --report": "a file of what `migration_rows` gives",
 }

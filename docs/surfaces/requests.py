@@ -20,7 +20,15 @@ from fedreg.client import interface, remote
 from fedreg.client.transport import Transport
 from surfaces.methods import METHODS, base_of, changes_of
 
-VERBS = {"get": "GET", "pages": "GET", "events": "GET", "stream": "GET", "post": "POST", "post_once": "POST"}
+VERBS = {
+    "get": "GET",
+    "pages": "GET",
+    "events": "GET",
+    "stream": "GET",
+    "post": "POST",
+    "post_once": "POST",
+    "put": "PUT",
+}
 
 
 def list_routes(method: str) -> list[str]:

@@ -24,6 +24,7 @@ from fedreg.services.copy import run_copy
 from fedreg.services.gateway import Gateway
 from fedreg.services.intents import get_intent, reconcile
 from fedreg.services.migration import run_migration
+from fedreg.services.promotion_decisions import sweep_waiting
 from fedreg.services.promotion_run import run_promotion
 from fedreg.settings import Settings
 from fedreg.store.connections import make_private
@@ -103,10 +104,11 @@ async def serve_gateway(
 
 
 async def _reconcile_for_ever(gateway: Gateway) -> None:
-    """Start what was promised and has no workflow: at once, and again in case a start got lost."""
+    """Start what was promised and has no workflow, and look after promotions that wait; now and every minute."""
     while True:
         try:
             await reconcile(gateway)
+            await sweep_waiting(gateway)
         except FedregError as error:
             log.warning("unfinished operations could not be started: %s", error)
         await asyncio.sleep(RECONCILE_SECONDS)

@@ -22,6 +22,7 @@ async def test_every_route(api: Any, seed: Any, vendor: Any) -> None:
     await _read_versions(api)
     await _copy(api)
     await _migrate(api)
+    await _link(api)
     await _look_back(api)
     await api("DELETE", V, **VERSION, expect=204)
     assert api.called == {(route.method, route.path) for route in ROUTES}
@@ -100,6 +101,32 @@ async def _change_version(api: Any) -> None:
     assert "succeeded" in ended.json["message"]
     await api("POST", "/v1/promotions/{id}/cancel", id=aliased.headers["Fedreg-Operation"], expect=404)
     await api("DELETE", f"{M}/aliases/{{alias}}", **MODEL, alias="champion", expect=204)
+
+
+async def _link(api: Any) -> None:
+    link = {"members": ["left:team/churn", "right:churn"], "authority": "left", "stages": ["staging"], "exclusive": []}
+    made = await api("PUT", "/v1/links/{link}", link="churn", body={"link": link, "reason": "one model"}, expect=200)
+    assert (made.json["origin"], made.json["link"]["on_missing"]) == ("api", "fail")
+    wrong = {"link": {**link, "on_mising": "copy"}}
+    refused = await api("PUT", "/v1/links/{link}", link="churn", body=wrong, expect=400)
+    assert refused.json["message"] == "body.link: field 'on_mising' is unknown"
+    assert [item["name"] for item in (await api("GET", "/v1/links", expect=200)).json["items"]] == ["churn"]
+    assert (await api("GET", "/v1/links/{link}", link="churn", expect=200)).json == made.json
+    ask = {"ref": "left:team/churn@version:1", "to": "staging"}
+    started = await api("POST", "/v1/promotions", body=ask, expect=202)
+    assert [one["registry"] for one in started.json["members"]] == ["left", "right"]
+    names = {"id": started.json["operation"]}
+    await api("GET", "/v1/operations/{id}/events", **names, expect=200)
+    assert (await api("GET", "/v1/promotions/{id}", **names, expect=200)).json["state"] == "succeeded"
+    for decision in ("approve", "reject"):
+        await api("POST", f"/v1/promotions/{{id}}/{decision}", **names, body={"comment": "late"}, expect=409)
+    back = await api("POST", "/v1/promotions/{id}/rollback", **names, body={"reason": "no"}, expect=202)
+    await api("GET", "/v1/operations/{id}/events", id=back.json["operation"], expect=200)
+    drift = await api("GET", "/v1/drift", query={"refresh": "true"}, expect=200)
+    assert (drift.json["rows"], drift.json["links"]) == ([], 1)
+    repaired = await api("POST", "/v1/drift/repair", body={"links": ["churn"]}, expect=202)
+    assert (repaired.json["changes"], repaired.json["operations"]) == (0, [])
+    await api("DELETE", "/v1/links/{link}", link="churn", expect=204)
 
 
 async def _read_versions(api: Any) -> None:

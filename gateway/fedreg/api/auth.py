@@ -24,6 +24,12 @@ class Principal:
     actor: Actor
     role: Role
     registries: frozenset[str] | None = None
+    groups: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What a gate may ask for: its role, those below, and its groups."""
+        return frozenset(role.value for role in Role if RANK[role] <= RANK[self.role]) | self.groups
 
     def sees(self, registry: str) -> bool:
         """Whether this registry exists for the caller."""
@@ -85,7 +91,7 @@ def check_binding(host: str, settings: Settings) -> None:
 def _principal(token: TokenSettings) -> Principal:
     role = max(token.roles, key=RANK.__getitem__)
     registries = None if token.registries is None else frozenset(token.registries)
-    return Principal(Actor(subject=token.subject, authenticated=True), role, registries)
+    return Principal(Actor(subject=token.subject, authenticated=True), role, registries, frozenset(token.groups))
 
 
 def _refuse_foreign_pages(request: web.Request) -> None:

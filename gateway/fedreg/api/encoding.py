@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_orig
 import msgspec
 from aiohttp import web
 
-from fedreg.domain.errors import InvalidRequest
+from fedreg.domain.errors import ConfigError, InvalidRequest
 from fedreg.registries.manifests import nearest
 
 T = TypeVar("T")
@@ -96,6 +96,8 @@ def body_reader(kind: type[R]) -> Callable[[bytes], R]:
             return decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _explain_body(raw, error, known, choices) from None
+        except ConfigError as error:  # what may stand in a configuration, too
+            raise InvalidRequest(f"body: {error.message}", cure=error.cure) from None
 
     return read
 

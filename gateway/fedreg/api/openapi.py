@@ -40,6 +40,7 @@ PATH_PARAMETERS: Mapping[str, str] = {
     "alias": "an alias, percent-encoded",
     "path": "the path of a file; slashes stand as they are",
     "id": "the id of an operation",
+    "link": "the name of a link",
 }
 
 

@@ -9,6 +9,7 @@ from fedreg.api.handlers import (
     files,
     inventory,
     journal,
+    links,
     migrations,
     models,
     operations,
@@ -19,6 +20,7 @@ from fedreg.api.handlers import (
 )
 from fedreg.api.handlers.system import Health
 from fedreg.domain.migrations import MigrationPlan
+from fedreg.domain.promotions import PromotionReport
 from fedreg.domain.reports import CopyPlan, OperationView
 from fedreg.settings.sections import Role
 
@@ -48,7 +50,14 @@ ROUTES: tuple[Route, ...] = (
         etag=True,
         keyed=True,
     ),
-    r("PUT", f"{V}/stage", versions.set_stage, OPERATOR, "Give a version a stage."),
+    r(
+        "PUT",
+        f"{V}/stage",
+        versions.set_stage,
+        OPERATOR,
+        "Give a version a stage; where links concern it, at every member.",
+        answers={200: PromotionReport, 202: PromotionReport},
+    ),
     r("PUT", f"{V}/approval", versions.set_approval, APPROVER, "Decide on a version.", etag=True),
     r("PUT", f"{M}/aliases/{{alias}}", models.set_alias, OPERATOR, "Point an alias at a version.", etag=True),
     r("DELETE", f"{M}/aliases/{{alias}}", models.delete_alias, OPERATOR, "Take an alias away.", status=204),
@@ -91,9 +100,39 @@ ROUTES: tuple[Route, ...] = (
     r("GET", "/v1/migrations/{id}/rows", migrations.list_rows, READER, "What became of each version of a migration."),
     r("POST", "/v1/checks", copies.create_check, READER, "Compare two versions or two models.", status=202, keyed=True),
     r("GET", "/v1/promotions", promotions.list_promotions, READER, "Promotions, newest first."),
-    r("POST", "/v1/promotions", promotions.create_promotion, OPERATOR, "Give a version a stage.", keyed=True),
+    r(
+        "POST",
+        "/v1/promotions",
+        promotions.create_promotion,
+        OPERATOR,
+        "Give a version a stage; where links concern it, at every member.",
+        answers={200: PromotionReport, 202: PromotionReport},
+        keyed=True,
+    ),
     r("GET", "/v1/promotions/{id}", promotions.get_promotion, READER, "A promotion."),
+    r(
+        "POST",
+        "/v1/promotions/{id}/approve",
+        promotions.approve_promotion,
+        READER,
+        "Approve a promotion that waits: the gate says whose word counts.",
+    ),
+    r("POST", "/v1/promotions/{id}/reject", promotions.reject_promotion, READER, "Reject a promotion that waits."),
+    r(
+        "POST",
+        "/v1/promotions/{id}/rollback",
+        promotions.roll_back_promotion,
+        OPERATOR,
+        "Take a promotion back in every member.",
+        status=202,
+    ),
     r("POST", "/v1/promotions/{id}/cancel", promotions.cancel_promotion, OPERATOR, "Cancel a promotion."),
+    r("GET", "/v1/links", links.list_links, READER, "The links."),
+    r("GET", "/v1/links/{link}", links.get_link, READER, "A link, and what its members can't honour."),
+    r("PUT", "/v1/links/{link}", links.set_link, ADMIN, "Make a link, or replace it."),
+    r("DELETE", "/v1/links/{link}", links.delete_link, ADMIN, "Forget a link.", status=204),
+    r("GET", "/v1/drift", links.get_drift, READER, "Where members of links disagree with their rule."),
+    r("POST", "/v1/drift/repair", links.repair, OPERATOR, "Bring members back to their rule.", status=202),
     r("GET", "/v1/operations", operations.list_operations, READER, "Operations, newest first."),
     r("GET", "/v1/operations/{id}", operations.get_operation, READER, "An operation."),
     r(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 
 import click
 
@@ -10,12 +12,13 @@ from fedreg.cli.operations import COLUMNS, print_operation
 from fedreg.cli.output import Column, format_option, note, print_item, print_rows
 from fedreg.cli.session import run_reading, run_writing
 from fedreg.client.interface import Client
-from fedreg.domain.errors import Cancelled, FedregError
+from fedreg.domain.errors import Cancelled, FedregError, WaitEnded
 from fedreg.domain.promotions import PromotionReport
 from fedreg.domain.records import ENDED, IntentState
 from fedreg.domain.refs import Ref
 
 POLL_SECONDS = 0.5
+DIFFERENCES = 4  # exit code
 PROMOTION_COLUMNS = (
     COLUMNS[0],
     Column("version", lambda view: view.plan["ref"]),
@@ -31,7 +34,8 @@ PROMOTION_COLUMNS = (
 @click.option("--reason", metavar="T", help="Why; kept in the journal.")
 @click.option("--expected", metavar="STAGE", help="Refuse where the version's stage is another one by now.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and change nothing.")
-@click.option("--wait", is_flag=True, help="Wait for its end, as is done anyway where nothing holds it up.")
+@click.option("--wait", is_flag=True, help="Wait for its end even where it waits for approval.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait so long at most, then exit 5.")
 @format_option
 @click.pass_context
 def promote(
@@ -42,19 +46,21 @@ def promote(
     expected: str | None,
     dry_run: bool,
     wait: bool,
+    timeout: float | None,
     output: str,
 ) -> None:
-    """Give a version a stage, and wait until it holds at the registry."""
+    """Give a version a stage, and wait until it holds: where links concern it, at every member."""
     parsed = Ref.parse(ref)
 
     async def promote_it(client: Client) -> PromotionReport:
         made = await client.promote(parsed, stage, reason=reason, expected=expected, dry_run=dry_run)
         if wait and made.operation is not None:
-            await wait_for_end(client, made.operation)
+            await wait_for_end(client, made.operation, timeout)
+            made = replace(made, state=IntentState.SUCCEEDED)
         return made
 
     report = (run_reading if dry_run else run_writing)(ctx, promote_it)
-    fields = {
+    fields: dict[str, object] = {
         "version": report.ref,
         "stage": f"{report.stage_before} -> {report.stage}",
         "held by": report.held_by,
@@ -62,15 +68,45 @@ def promote(
         "was held by": report.holders_before,
         "operation": report.operation,
     }
-    print_item(report, fields, output, name=report.ref)
+    print_report(report, fields, output)
     if report.shared_with:
         note(f"{report.stage} is held by other versions too: {', '.join(report.shared_with)}")
 
 
-async def wait_for_end(client: Client, operation_id: str) -> None:
-    """Ask until an operation has ended. Raises the error it failed with, Cancelled where it was stopped."""
+def print_report(report: PromotionReport, fields: dict[str, object], output: str) -> None:
+    """A promotion as `field  value` lines, a line for each place and gate, or in the format asked for."""
+    outcomes = {(one.registry, one.model): one for one in report.outcomes}
+    for member in report.members:
+        outcome = outcomes.get(member.place)
+        told = [f"{effect.version or 'its copy'}: {effect.before} -> {effect.after}" for effect in member.effects]
+        told += [f"loses {loss.field}" for loss in member.losses if loss.is_loss]
+        state = outcome.state.value if outcome else member.action.value
+        fields[f"{member.registry}:{member.model}"] = ", ".join([state, *told, *([member.why] if member.why else [])])
+    for gate in report.gates:
+        fields[f"gate of {gate.link}"] = f"{len(gate.approvers)} of {gate.approvals} approvals"
+    if report.state is not None:
+        fields["state"] = report.state.value
+    print_item(report, fields, output, name=report.ref)
+    if report.state is IntentState.WAITING:
+        note(f"it waits for approval: fedreg promotions approve {report.operation}")
+    for outcome in report.outcomes:
+        for left in outcome.left:
+            note(f"{outcome.registry}:{outcome.model}: could not be taken back: {left}")
+
+
+async def wait_for_end(client: Client, operation_id: str, timeout: float | None = None) -> None:
+    """Ask until an operation has ended.
+
+    Raises the error it failed with, Cancelled where it was stopped, WaitEnded after `timeout` seconds.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
     view = await client.operation(operation_id)
     while view.state not in ENDED:
+        if deadline is not None and time.monotonic() >= deadline:
+            raise WaitEnded(
+                f"promotion {operation_id!r} is still {view.state.value} after {timeout:g} s",
+                cure=f"it goes on by itself: fedreg promotions show {operation_id}",
+            )
         await asyncio.sleep(POLL_SECONDS)
         view = await client.operation(operation_id)
     if view.state is IntentState.FAILED:
@@ -81,7 +117,7 @@ async def wait_for_end(client: Client, operation_id: str) -> None:
 
 @click.group()
 def promotions() -> None:
-    """List, show and cancel promotions."""
+    """List, show, approve, reject, roll back and cancel promotions."""
 
 
 @promotions.command("list")
@@ -109,6 +145,44 @@ def list_promotions(ctx: click.Context, states: tuple[str, ...], limit: int, out
 def show_promotion(ctx: click.Context, promotion_id: str, output: str) -> None:
     """One promotion."""
     print_operation(run_reading(ctx, lambda client: client.promotion(promotion_id)), output)
+
+
+@promotions.command("approve")
+@click.argument("promotion_id", metavar="ID")
+@click.option("--comment", metavar="T", help="Kept in the journal.")
+@format_option
+@click.pass_context
+def approve_promotion(ctx: click.Context, promotion_id: str, comment: str | None, output: str) -> None:
+    """Approve a promotion that waits, through a gateway with a token of your own."""
+    report = run_writing(ctx, lambda client: client.approve_promotion(promotion_id, comment=comment))
+    print_report(report, _fields(report), output)
+
+
+@promotions.command("reject")
+@click.argument("promotion_id", metavar="ID")
+@click.option("--comment", metavar="T", help="Kept in the journal.")
+@format_option
+@click.pass_context
+def reject_promotion(ctx: click.Context, promotion_id: str, comment: str | None, output: str) -> None:
+    """Reject a promotion that waits."""
+    report = run_writing(ctx, lambda client: client.reject_promotion(promotion_id, comment=comment))
+    print_report(report, _fields(report), output)
+
+
+@promotions.command("rollback")
+@click.argument("promotion_id", metavar="ID")
+@click.option("--reason", metavar="T", help="Why; kept in the journal.")
+@format_option
+@click.pass_context
+def roll_back_promotion(ctx: click.Context, promotion_id: str, reason: str | None, output: str) -> int:
+    """Take a promotion back in every member. Exit code 4 where something could not be taken back."""
+    report = run_writing(ctx, lambda client: client.roll_back_promotion(promotion_id, reason=reason))
+    print_report(report, _fields(report), output)
+    return DIFFERENCES if any(outcome.left for outcome in report.outcomes) else 0
+
+
+def _fields(report: PromotionReport) -> dict[str, object]:
+    return {"version": report.ref, "stage": f"{report.stage_before} -> {report.stage}", "operation": report.operation}
 
 
 @promotions.command("cancel")

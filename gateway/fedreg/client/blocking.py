@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fedreg.client import interface
 from fedreg.client.interface import Progress
+from fedreg.domain.drift import DriftReport, RepairReport
+from fedreg.domain.links import Link
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import Model, Version
 from fedreg.domain.promotions import PromotionReport
@@ -33,6 +35,7 @@ from fedreg.domain.reports import (
     Facets,
     Inventory,
     LineageGraph,
+    LinkView,
     ModelView,
     OperationView,
     RefreshReport,
@@ -359,6 +362,51 @@ class Client:
     def cancel_promotion(self, promotion_id: str) -> OperationView:
         """Stop a promotion."""
         return self._run(self._client.cancel_promotion(promotion_id))
+
+    def approve_promotion(self, promotion_id: str, *, comment: str | None = None) -> PromotionReport:
+        """Approve a promotion that waits; the last approval that is needed starts it."""
+        return self._run(self._client.approve_promotion(promotion_id, comment=comment))
+
+    def reject_promotion(self, promotion_id: str, *, comment: str | None = None) -> PromotionReport:
+        """Reject a promotion that waits."""
+        return self._run(self._client.reject_promotion(promotion_id, comment=comment))
+
+    def roll_back_promotion(self, promotion_id: str, *, reason: str | None = None) -> PromotionReport:
+        """Take an ended promotion back in every member and wait."""
+        return self._run(self._client.roll_back_promotion(promotion_id, reason=reason))
+
+    # -- links ---------------------------------------------------------------------------------------------
+
+    def links(self) -> list[LinkView]:
+        """All links, by name."""
+        return self._run(self._client.links())
+
+    def link(self, name: str) -> LinkView:
+        """One link."""
+        return self._run(self._client.link(name))
+
+    def set_link(self, name: str, link: Link, *, reason: str | None = None) -> LinkView:
+        """Make a link, or replace it."""
+        return self._run(self._client.set_link(name, link, reason=reason))
+
+    def delete_link(self, name: str, *, reason: str | None = None) -> None:
+        """Forget a link."""
+        return self._run(self._client.delete_link(name, reason=reason))
+
+    def drift(self, links: Collection[str] = (), *, refresh: bool = False) -> DriftReport:
+        """Where members of links disagree with their rule."""
+        return self._run(self._client.drift(links, refresh=refresh))
+
+    def repair_drift(
+        self,
+        links: Collection[str] = (),
+        *,
+        reason: str | None = None,
+        max_changes: int | None = None,
+        dry_run: bool = False,
+    ) -> RepairReport:
+        """Bring members back to their rule, and wait."""
+        return self._run(self._client.repair_drift(links, reason=reason, max_changes=max_changes, dry_run=dry_run))
 
     def cancel(self, operation_id: str) -> OperationView:
         """Stop an operation."""

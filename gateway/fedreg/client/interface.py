@@ -17,7 +17,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from fedreg.domain.drift import DriftReport, RepairReport
 from fedreg.domain.errors import FedregError, InvalidRequest, NotFound
+from fedreg.domain.links import Link
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import Model, Version
 from fedreg.domain.promotions import PromotionReport
@@ -34,6 +36,7 @@ from fedreg.domain.reports import (
     Facets,
     Inventory,
     LineageGraph,
+    LinkView,
     ModelView,
     OperationView,
     RefreshReport,
@@ -305,10 +308,11 @@ class Client(ABC):
         expected: str | None = None,
         dry_run: bool = False,
     ) -> PromotionReport:
-        """Give a version a stage and wait until it holds; with `dry_run` say what would happen.
+        """Give a version a stage and wait until it holds everywhere; with `dry_run` say what would happen.
 
-        Raises NotFound, InvalidRequest, Conflict for a version that is not ready, PreconditionFailed where its
-        stage is not `expected`.
+        Where a link's gate asks for people, it waits for them by itself: the report's `state` is `waiting`. Raises
+        NotFound, InvalidRequest, Conflict for a version that is not ready or a place that only follows a link,
+        PreconditionFailed where its stage is not `expected`, GateClosed where a rule does not hold.
         """
 
     @abstractmethod
@@ -394,6 +398,68 @@ class Client(ABC):
     @abstractmethod
     async def cancel_promotion(self, promotion_id: str) -> OperationView:
         """Stop a promotion. Raises NotFound, also for an operation of another kind, Conflict for one that has ended."""
+
+    @abstractmethod
+    async def approve_promotion(self, promotion_id: str, *, comment: str | None = None) -> PromotionReport:
+        """Approve a promotion that waits; the last approval that is needed starts it.
+
+        Raises NotFound, Conflict where it does not wait, GateClosed where its time is over, Forbidden for who is not
+        authenticated, has asked for it or has no role that counts: a gate takes no word of an in-process user.
+        """
+
+    @abstractmethod
+    async def reject_promotion(self, promotion_id: str, *, comment: str | None = None) -> PromotionReport:
+        """Reject a promotion that waits. Raises as `approve_promotion`."""
+
+    @abstractmethod
+    async def roll_back_promotion(self, promotion_id: str, *, reason: str | None = None) -> PromotionReport:
+        """Take an ended promotion back in every member and wait; what can't be is in `outcomes[].left`.
+
+        Raises NotFound, Conflict where it has not ended, has changed nothing, or was taken back already.
+        """
+
+    # -- links ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def links(self) -> list[LinkView]:
+        """All links, by name."""
+
+    @abstractmethod
+    async def link(self, name: str) -> LinkView:
+        """One link. Raises NotFound."""
+
+    @abstractmethod
+    async def set_link(self, name: str, link: Link, *, reason: str | None = None) -> LinkView:
+        """Make a link, or replace it.
+
+        Raises InvalidRequest, Conflict for a link of the configuration, Unsupported where a member can't honour it.
+        """
+
+    @abstractmethod
+    async def delete_link(self, name: str, *, reason: str | None = None) -> None:
+        """Forget a link. Raises NotFound, Conflict for a link of the configuration."""
+
+    @abstractmethod
+    async def drift(self, links: Collection[str] = (), *, refresh: bool = False) -> DriftReport:
+        """Where members of links (all of them where none is named) disagree with their rule, from the index.
+
+        `refresh` scans their registries first. Raises NotFound.
+        """
+
+    @abstractmethod
+    async def repair_drift(
+        self,
+        links: Collection[str] = (),
+        *,
+        reason: str | None = None,
+        max_changes: int | None = None,
+        dry_run: bool = False,
+    ) -> RepairReport:
+        """Scan, then bring members back to their rule, and wait.
+
+        Raises NotFound; GateClosed, before anything is written, where a link would change more than its `max_changes`
+        (or the given one); the first error of what failed.
+        """
 
     @abstractmethod
     async def cancel(self, operation_id: str) -> OperationView:

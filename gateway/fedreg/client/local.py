@@ -19,7 +19,9 @@ import msgspec
 from fedreg.bootstrap import open_gateway
 from fedreg.client.directory import write_directory
 from fedreg.client.interface import PAGE, Client, Progress, as_model, as_ref
+from fedreg.domain.drift import DriftReport, RepairReport
 from fedreg.domain.errors import NotFound
+from fedreg.domain.links import Link
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import (
     FileEntry,
@@ -32,7 +34,7 @@ from fedreg.domain.models import (
     VersionDraft,
 )
 from fedreg.domain.promotions import PromotionReport
-from fedreg.domain.records import Actor, Intent, IntentKind, IntentState, InventoryQuery, JournalEntry
+from fedreg.domain.records import Actor, Decision, Intent, IntentKind, IntentState, InventoryQuery, JournalEntry
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import (
     CapabilityView,
@@ -44,6 +46,7 @@ from fedreg.domain.reports import (
     Facets,
     Inventory,
     LineageGraph,
+    LinkView,
     ModelView,
     OperationView,
     RefreshReport,
@@ -64,13 +67,17 @@ from fedreg.services import (
     lineage,
     operations,
     promotion,
+    promotion_decisions,
     refresh,
 )
+from fedreg.services import links as linking
 from fedreg.services.copy_plan import plan_copy
+from fedreg.services.drift import list_drift
 from fedreg.services.gateway import Gateway
 from fedreg.services.migration import start_migration
 from fedreg.services.migration_counts import list_outcomes
 from fedreg.services.migration_plan import plan_migration
+from fedreg.services.repair import repair_drift
 from fedreg.settings import Settings, find_config, load_settings
 
 PROGRESS_SECONDS = 0.2
@@ -385,6 +392,49 @@ class LocalClient(Client):
 
     async def cancel_promotion(self, promotion_id: str) -> OperationView:
         return await self.cancel((await self.promotion(promotion_id)).id)
+
+    async def approve_promotion(self, promotion_id: str, *, comment: str | None = None) -> PromotionReport:
+        return await self._decide(promotion_id, Decision.APPROVED, comment)
+
+    async def reject_promotion(self, promotion_id: str, *, comment: str | None = None) -> PromotionReport:
+        return await self._decide(promotion_id, Decision.REJECTED, comment)
+
+    async def _decide(self, promotion_id: str, decision: Decision, comment: str | None) -> PromotionReport:
+        return await promotion_decisions.decide(
+            self.gateway, promotion_id, decision, actor=self.actor, roles=(), comment=comment
+        )
+
+    async def roll_back_promotion(self, promotion_id: str, *, reason: str | None = None) -> PromotionReport:
+        return await promotion_decisions.roll_back(self.gateway, promotion_id, actor=self.actor, reason=reason)
+
+    # -- links ---------------------------------------------------------------------------------------------
+
+    async def links(self) -> list[LinkView]:
+        return await linking.list_links(self.gateway)
+
+    async def link(self, name: str) -> LinkView:
+        return await linking.get_link(self.gateway, name)
+
+    async def set_link(self, name: str, link: Link, *, reason: str | None = None) -> LinkView:
+        return await linking.set_link(self.gateway, name, link, actor=self.actor, reason=reason)
+
+    async def delete_link(self, name: str, *, reason: str | None = None) -> None:
+        await linking.delete_link(self.gateway, name, actor=self.actor, reason=reason)
+
+    async def drift(self, links: Collection[str] = (), *, refresh: bool = False) -> DriftReport:
+        return await list_drift(self.gateway, links, refresh=refresh)
+
+    async def repair_drift(
+        self,
+        links: Collection[str] = (),
+        *,
+        reason: str | None = None,
+        max_changes: int | None = None,
+        dry_run: bool = False,
+    ) -> RepairReport:
+        return await repair_drift(
+            self.gateway, links, actor=self.actor, reason=reason, max_changes=max_changes, dry_run=dry_run
+        )
 
     async def cancel(self, operation_id: str) -> OperationView:
         return await operations.cancel_operation(self.gateway, operation_id)

@@ -18,10 +18,12 @@ import msgspec
 from fedreg.client.directory import write_directory
 from fedreg.client.interface import Client, Progress, as_model, as_ref
 from fedreg.client.transport import Page, Transport, fill, open_transport
+from fedreg.domain.drift import DriftReport, RepairReport
 from fedreg.domain.errors import Cancelled, FedregError, Incomplete, NotFound, RegistryError, Unsupported
+from fedreg.domain.links import Link
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import FileEntry, Model, Version
-from fedreg.domain.promotions import PromotionReport
+from fedreg.domain.promotions import MemberOutcome, PromotionReport
 from fedreg.domain.records import ENDED, IntentKind, IntentState, InventoryQuery, JournalEntry
 from fedreg.domain.refs import Ref, SelectorKind
 from fedreg.domain.reports import (
@@ -34,6 +36,7 @@ from fedreg.domain.reports import (
     Facets,
     Inventory,
     LineageGraph,
+    LinkView,
     ModelView,
     OperationView,
     RefreshReport,
@@ -295,7 +298,7 @@ class RemoteClient(Client):
     ) -> PromotionReport:
         body = {"ref": str(as_ref(ref)), "to": to, "reason": reason, "expected": expected, "dry_run": dry_run}
         report, _ = await self._http.post("/v1/promotions", PromotionReport, body)
-        return report
+        return await self._settled(report)
 
     async def set_approval(
         self, ref: Ref | str, decision: Approval | str, *, comment: str | None = None, reason: str | None = None
@@ -400,6 +403,58 @@ class RemoteClient(Client):
 
     async def cancel_promotion(self, promotion_id: str) -> OperationView:
         return await self._http.post_once(fill("/v1/promotions/{id}/cancel", {"id": promotion_id}), OperationView)
+
+    async def approve_promotion(self, promotion_id: str, *, comment: str | None = None) -> PromotionReport:
+        path = fill("/v1/promotions/{id}/approve", {"id": promotion_id})
+        return await self._http.post_once(path, PromotionReport, {"comment": comment})
+
+    async def reject_promotion(self, promotion_id: str, *, comment: str | None = None) -> PromotionReport:
+        path = fill("/v1/promotions/{id}/reject", {"id": promotion_id})
+        return await self._http.post_once(path, PromotionReport, {"comment": comment})
+
+    async def roll_back_promotion(self, promotion_id: str, *, reason: str | None = None) -> PromotionReport:
+        path = fill("/v1/promotions/{id}/rollback", {"id": promotion_id})
+        return await self._settled(await self._http.post_once(path, PromotionReport, {"reason": reason}))
+
+    async def _settled(self, report: PromotionReport) -> PromotionReport:
+        """The report when the promotion has ended; at once where it waits for people."""
+        if report.operation is None or report.state is None or report.state in (*ENDED, IntentState.WAITING):
+            return report
+        view = await self._finish(await self.operation(report.operation), None)
+        outcomes = (view.result or {}).get("outcomes", ())
+        return replace(report, state=view.state, outcomes=msgspec.convert(outcomes, tuple[MemberOutcome, ...]))
+
+    # -- links ---------------------------------------------------------------------------------------------
+
+    async def links(self) -> list[LinkView]:
+        return [view async for view in self._http.pages("/v1/links", LinkView)]
+
+    async def link(self, name: str) -> LinkView:
+        return await self._http.get(fill("/v1/links/{link}", {"link": name}), LinkView)
+
+    async def set_link(self, name: str, link: Link, *, reason: str | None = None) -> LinkView:
+        body = {"link": link, "reason": reason}
+        return await self._http.put(fill("/v1/links/{link}", {"link": name}), LinkView, body)
+
+    async def delete_link(self, name: str, *, reason: str | None = None) -> None:
+        await self._http.send("DELETE", fill("/v1/links/{link}", {"link": name}), query={"reason": reason})
+
+    async def drift(self, links: Collection[str] = (), *, refresh: bool = False) -> DriftReport:
+        return await self._http.get("/v1/drift", DriftReport, query={"link": tuple(links), "refresh": refresh})
+
+    async def repair_drift(
+        self,
+        links: Collection[str] = (),
+        *,
+        reason: str | None = None,
+        max_changes: int | None = None,
+        dry_run: bool = False,
+    ) -> RepairReport:
+        body = {"links": list(links), "reason": reason, "max_changes": max_changes, "dry_run": dry_run}
+        report = await self._http.post_once("/v1/drift/repair", RepairReport, body)
+        for operation in report.operations:
+            await self._finish(await self.operation(operation), None)
+        return report
 
     async def cancel(self, operation_id: str) -> OperationView:
         return await self._http.post_once(fill(f"{OPERATION}/cancel", {"id": operation_id}), OperationView)

@@ -68,10 +68,15 @@ class Transport:
         answered, content = await self._repeat("POST", path, None, body, headers)
         return self._decode(content, kind, path), answered
 
-    async def post_once(self, path: str, kind: type[T]) -> T:
+    async def post_once(self, path: str, kind: type[T], body: Any = None) -> T:
         """Ask for something that means another thing the second time."""
-        async with self._open("POST", path, None, None, {}) as response:
+        async with self._open("POST", path, None, body, {}) as response:
             return self._decode(await response.read(), kind, path)
+
+    async def put(self, path: str, kind: type[T], body: Any) -> T:
+        """Set something. A request that was cut off is repeated: the second time it is so already."""
+        _, content = await self._repeat("PUT", path, None, body, {})
+        return self._decode(content, kind, path)
 
     async def send(self, method: str, path: str, *, query: Query | None = None, body: Any = None) -> Mapping[str, str]:
         """Change something, once; answers the headers. Whether it was done is unknown where the answer was lost."""

@@ -256,6 +256,12 @@ class Cancelled(FedregError):
     usual_cure = "start it again, if it was not meant to end"
 
 
+class WaitEnded(FedregError):
+    """The caller's patience ran out; what it waits for goes on."""
+
+    code, status, exit_code = "wait_ended", 504, 5
+
+
 def _family(root: type[FedregError]) -> dict[str, type[FedregError]]:
     found = {root.code: root}
     for child in root.__subclasses__():

@@ -12,7 +12,8 @@ from fedreg.domain.reports import OperationView
 from fedreg.services.copy_abort import abort_copy
 from fedreg.services.gateway import Gateway
 from fedreg.services.intents import get_intent
-from fedreg.store import intents, migration_rows
+from fedreg.services.promotion_run import settled_change
+from fedreg.store import intents, journal, migration_rows
 
 
 async def list_operations(
@@ -50,6 +51,8 @@ async def cancel_operation(gateway: Gateway, operation_id: str) -> OperationView
     await gateway.store.write(lambda tx: intents.set_state(tx, operation_id, IntentState.CANCELLED, now=gateway.now()))
     if intent.kind is IntentKind.MIGRATION:
         await _cancel_copies(gateway, operation_id)
+    if intent.kind is IntentKind.PROMOTION:
+        await _end_promotion(gateway, operation_id)
     return await get_operation(gateway, operation_id)
 
 
@@ -75,6 +78,17 @@ async def _cancel_copies(gateway: Gateway, migration_id: str) -> None:
     for copy in await gateway.store.read(lambda conn: migration_rows.list_attempts(conn, migration_id)):
         with suppress(Conflict, NotFound):  # it has ended meanwhile, or was noted and never started
             await cancel_operation(gateway, copy)
+
+
+async def _end_promotion(gateway: Gateway, promotion_id: str) -> None:
+    """Stop the copies that a cancelled promotion has under way, and say in the journal that it was cancelled."""
+    intent = await get_intent(gateway, promotion_id)
+    for copy in intent.plan.get("copies", {}).values():
+        with suppress(Conflict, NotFound):  # it has ended meanwhile, or was noted and never started
+            await cancel_operation(gateway, copy)
+    if "promotion" in intent.plan:
+        now, told = gateway.now(), settled_change(intent, IntentState.CANCELLED, {})
+        await gateway.store.write(lambda tx: journal.append(tx, told, now))
 
 
 async def _progress(gateway: Gateway, intent: Intent) -> Mapping[str, Any] | None:

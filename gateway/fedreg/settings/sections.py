@@ -42,12 +42,16 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSettings:
-    """A caller. `sha256` is the hex digest of its token; `registries` limits what it sees, None means all."""
+    """A caller. `sha256` is the hex digest of its token; `registries` limits what it sees, None means all.
+
+    `groups`: names that a link's gate may ask for, besides roles.
+    """
 
     subject: str
     sha256: str = field(repr=False)
     roles: tuple[Role, ...]
     registries: tuple[str, ...] | None = None
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.subject:

@@ -8,8 +8,9 @@ import msgspec
 from aiohttp import web
 
 from fedreg.api.context import actor_of, gateway_of, model_ref, version_ref
-from fedreg.api.edits import OPERATION_HEADER, Edit, Reason, apply_edit, operation_headers, pin_version
+from fedreg.api.edits import Edit, Reason, apply_edit, operation_headers, pin_version
 from fedreg.api.encoding import Listing, Origin, Reply, Request
+from fedreg.api.handlers.promotions import reply_of
 from fedreg.api.idempotency import request_key
 from fedreg.api.paging import PageQuery
 from fedreg.domain.models import Provenance, Version, VersionDraft
@@ -102,8 +103,9 @@ async def set_stage(request: web.Request, *, body: StageChange) -> Reply[Promoti
         actor=actor_of(request),
         reason=body.reason,
         expected=body.expected,
+        wait=False,
     )
-    return Reply(report, headers={OPERATION_HEADER: report.operation} if report.operation else {})
+    return reply_of(report)
 
 
 async def set_approval(request: web.Request, *, body: Decision) -> Reply[Version]:

@@ -68,9 +68,9 @@ class Transport:
         answered, content = await self._repeat("POST", path, None, body, headers)
         return self._decode(content, kind, path), answered
 
-    async def post_once(self, path: str, kind: type[T]) -> T:
+    async def post_once(self, path: str, kind: type[T], body: Any = None) -> T:
         """Ask for something that means another thing the second time."""
-        async with self._open("POST", path, None, None, {}) as response:
+        async with self._open("POST", path, None, body, {}) as response:
             return self._decode(await response.read(), kind, path)
 
     async def send(self, method: str, path: str, *, query: Query | None = None, body: Any = None) -> Mapping[str, str]:

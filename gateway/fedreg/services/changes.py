@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,14 +16,14 @@ import msgspec
 from sqlalchemy import Connection
 
 from fedreg.domain.errors import FedregError, NotFound, PreconditionFailed
-from fedreg.domain.models import Version, VersionId
+from fedreg.domain.models import Model, Version, VersionId
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import ENDED, Actor, Change, Effect, EffectState, Intent, IntentKind, IntentState, RequestKey
 from fedreg.engine.port import Context
 from fedreg.services import intents as promises
 from fedreg.services.effects import CREATED, action_of, journal_values, read_field, register_version, write_field
 from fedreg.services.gateway import Gateway
-from fedreg.services.overflow import merge_overflow
+from fedreg.services.overflow import merge_model_overflow, merge_overflow
 from fedreg.store import effects, index, intents, journal
 
 
@@ -84,6 +84,14 @@ async def run_change(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> An
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What looks different after an effect, as it is then."""
+
+    versions: Sequence[Version]
+    models: Sequence[Model]
+
+
 async def _apply_all(gateway: Gateway, intent_id: str) -> Any:
     """The effects that are not done yet, in order; the last one's record ends the intent."""
     intent, planned = await gateway.store.write(lambda tx: _begin(tx, intent_id, gateway.now()))
@@ -122,8 +130,9 @@ async def _apply(gateway: Gateway, intent_id: str, effect: Effect, done: list[di
         else:
             await _bring(gateway, adapter, effect)
             touched = await _touched(gateway, adapter, effect)
+        models = await _touched_models(gateway, adapter, effect)
     done.append(_show(effect))
-    await _record(gateway, intent_id, effect, touched, {"effects": done} if last else None)
+    await _record(gateway, intent_id, effect, Touched(touched, models), {"effects": done} if last else None)
 
 
 async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -> None:
@@ -176,7 +185,17 @@ async def _touched(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -
     return await merge_overflow(gateway, live)
 
 
-async def _record(gateway: Gateway, intent_id: str, effect: Effect, touched: Sequence[Version], result: Any) -> None:
+async def _touched_models(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -> list[Model]:
+    """The model, read live, where the write shows on it: else a scan would take our change for somebody else's."""
+    if not effect.field.startswith(("alias:", "model.")) and effect.field != "version.exists":
+        return []
+    try:
+        return await merge_model_overflow(gateway, [await adapter.get_model(effect.model)])
+    except NotFound:
+        return []
+
+
+async def _record(gateway: Gateway, intent_id: str, effect: Effect, touched: Touched, result: Any) -> None:
     """Effect done, journal, index and, with the last effect's `result`, the intent, in one transaction."""
     now = gateway.now()
 
@@ -197,9 +216,10 @@ async def _record(gateway: Gateway, intent_id: str, effect: Effect, touched: Seq
     await gateway.store.write(commit)
 
 
-def _record_in_index(tx: Connection, effect: Effect, touched: Sequence[Version], now: datetime) -> None:
-    if touched:
-        index.upsert_versions(tx, touched, now, None)
+def _record_in_index(tx: Connection, effect: Effect, touched: Touched, now: datetime) -> None:
+    index.upsert_models(tx, touched.models, now)
+    if touched.versions:
+        index.upsert_versions(tx, touched.versions, now, None)
     if effect.field == "version.exists":
         gone = VersionId(model=effect.model, version=effect.version or "", identity=effect.identity or "")
         index.delete_versions(tx, effect.registry, [gone])

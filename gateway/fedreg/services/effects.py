@@ -34,6 +34,14 @@ ACTIONS: Mapping[str, str] = {
 }
 
 
+OTHER_ACTIONS = ("alias_set", "alias_deleted", "copied", "deleted")
+
+
+def list_actions() -> tuple[str, ...]:
+    """Every word that the journal has for a change."""
+    return tuple(sorted({*ACTIONS.values(), *OTHER_ACTIONS}))
+
+
 def action_of(effect: Effect) -> str:
     """The journal's word for an effect."""
     if effect.field.startswith("alias:"):

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakValueDictionary
 
+from fedreg.domain.records import Change
 from fedreg.domain.reports import RefreshReport
 from fedreg.domain.stages import DEFAULT_ORDER
 from fedreg.engine.port import Engine
 from fedreg.registries.federation import Federation
+from fedreg.services.looks import Looks
+from fedreg.settings.sections import WebhookSettings
 from fedreg.store.database import Store
 
+Observer = Callable[[Sequence[Change]], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
@@ -71,7 +75,10 @@ class Scans:
 
 @dataclass(slots=True)
 class Gateway:
-    """Made by `bootstrap` only. `make_engine` gives an engine with its workflows registered, not launched."""
+    """Made by `bootstrap` only. `make_engine` gives an engine with its workflows registered, not launched.
+
+    `observers` are told of changes that somebody else has made, after they were committed as observed; see `tell`.
+    """
 
     registries: Federation
     store: Store
@@ -80,6 +87,9 @@ class Gateway:
     now: Callable[[], datetime] = utc_now
     locks: Locks = field(default_factory=Locks)
     scans: Scans = field(default_factory=Scans)
+    looks: Looks = field(default_factory=Looks)
+    observers: list[Observer] = field(default_factory=list)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     engine: Engine | None = None
     _launching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -91,6 +101,17 @@ class Gateway:
                 await engine.launch()
                 self.engine = engine
         return self.engine
+
+    async def tell(self, changes: Sequence[Change]) -> None:
+        """Tell the observers what was observed, one after the other. One that fails is logged and stops no other.
+
+        No lock is held meanwhile, but the scan or look that has seen it waits for them.
+        """
+        for observe in self.observers if changes else ():
+            try:
+                await observe(changes)
+            except Exception as error:  # what was observed stands, whatever an observer makes of it
+                log.error("an observer failed", exc_info=error)
 
     async def close_engine(self) -> None:
         """Stop the engine, before the registries that its steps use; unfinished work waits for the next launch."""

@@ -264,6 +264,52 @@ labels = Table(
     sqlite_with_rowid=False,
 )
 
+# What registries pushed: `looked_at` NULL, nobody has looked at the model since.
+events = Table(
+    "events",
+    metadata,
+    Column("registry", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("looked_at", Instant),
+    Index("events_by_model", "registry", "model"),
+    Index("events_by_time", "received_at"),
+    sqlite_with_rowid=False,
+)
+
+# `position`: the last entry of the journal that was looked at for this webhook.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("actions", Json, nullable=False),
+    Column("registries", Json, nullable=False),
+    Column("model", Text),
+    Column("secret", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("webhook_id", Text, ForeignKey("webhooks.id"), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("status", Integer),
+    Column("error", Text),
+    Column("first_at", Instant),
+    Column("next_at", Instant),
+    Column("updated_at", Instant, nullable=False),
+    Index("deliveries_by_state", "webhook_id", "state", "sequence"),
+    sqlite_with_rowid=False,
+)
+
 facets = Table(
     "facets",
     metadata,

@@ -6,6 +6,7 @@ the subscription names: https://cloud.google.com/pubsub/docs/authenticate-push-s
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -13,8 +14,6 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
-
-from google.auth import exceptions, jwt
 
 from fedreg.domain.calls import Calls
 from fedreg.domain.capabilities import Change
@@ -71,12 +70,11 @@ class Tokens:
     async def check(self, headers: Mapping[str, str]) -> None:
         """Signature, audience, issuer, service account and time."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        try:
-            key_id = str(jwt.decode_header(token).get("kid"))
-            certificates = await self._find_certificates(key_id)
-            claims = jwt.decode(token, certs=dict(certificates), audience=self._audience, clock_skew_in_seconds=SKEW)
-        except (ValueError, TypeError, AttributeError, exceptions.GoogleAuthError):
-            raise self._forged() from None
+        key_id = await asyncio.to_thread(_read_key_id, token)
+        certificates = {} if key_id is None else await self._find_certificates(key_id)
+        claims = await asyncio.to_thread(_verify, token, certificates, self._audience)
+        if claims is None:
+            raise self._forged()
         owner = (claims.get("email"), claims.get("email_verified"))
         if scheme.lower() != "bearer" or claims.get("iss") not in ISSUERS or owner != (self._email, True):
             raise self._forged()
@@ -104,6 +102,29 @@ class Tokens:
             registry=self._registry,
             cure="compare event_audience and event_email with the push subscription",
         )
+
+
+def _read_key_id(token: str) -> str | None:
+    """The id of the key that signed a token; None for what is none."""
+    from google.auth import exceptions, jwt  # loaded by the first message
+
+    try:
+        return str(jwt.decode_header(token).get("kid"))
+    except (ValueError, TypeError, AttributeError, exceptions.GoogleAuthError):
+        return None
+
+
+def _verify(token: str, certificates: Mapping[str, str], audience: str | None) -> Mapping[str, Any] | None:
+    """The claims of a token that one of the keys has signed, for this audience and now; else None."""
+    from google.auth import exceptions, jwt
+
+    try:
+        found: Mapping[str, Any] = jwt.decode(
+            token, certs=dict(certificates), audience=audience, clock_skew_in_seconds=SKEW
+        )
+    except (ValueError, TypeError, AttributeError, exceptions.GoogleAuthError):
+        return None
+    return found
 
 
 def read_events(body: bytes, registry: str, location: str) -> list[RegistryEvent]:

@@ -31,7 +31,6 @@ def deliver(url: str, secret: str, model: str) -> int:
         return _send_webhook_request(webhook, payload, EVENT, session).status_code  # type: ignore[arg-type]
 
 
-@pytest.mark.oracle("parse_event")
 async def test_from_mlflow_to_the_journal(
     server: MlflowServer, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

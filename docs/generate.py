@@ -37,6 +37,7 @@ from fedreg.settings.sections import (
     StoreSettings,
     TelemetrySettings,
     TokenSettings,
+    WebhookSettings,
 )
 from surfaces import reasons
 from surfaces.commands import Use, find_uses, iter_commands, list_commands
@@ -242,6 +243,7 @@ def _configuration(manifests: Mapping[str, AdapterManifest]) -> str:
         ("auth.tokens[]", TokenSettings),
         ("server", ServerSettings),
         ("telemetry", TelemetrySettings),
+        ("webhooks", WebhookSettings),
         ("links.NAME", Link),
         ("links.NAME.members[]", LinkMember),
         ("registries.NAME.calls", CallPolicy),
@@ -256,7 +258,8 @@ def _configuration(manifests: Mapping[str, AdapterManifest]) -> str:
         "named. `fedreg config check` finds every mistake, `fedreg config show` prints what is used, secrets masked.",
         "Examples: [minimal](../config/minimal.yaml), [MLflow and SageMaker](../config/mlflow-sagemaker.yaml), "
         "[everything](../config/full.yaml). For editors: [JSON Schema](configuration.schema.json).",
-        f"A registry has a `kind`, the options of that kind ({kinds}), and `calls`. `stage_order` at the top says "
+        f"A registry has a `kind`, the options of that kind ({kinds}), `calls`, and `poll`: seconds "
+        "between scans while the gateway is served, by default none. `stage_order` at the top says "
         "which stage counts where a version has several.",
     ]
     for name, section in sections:

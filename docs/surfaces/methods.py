@@ -13,6 +13,7 @@ from fedreg.domain.links import Link
 from fedreg.domain.migrations import Carried, MigrationOptions, PlannedVersion
 from fedreg.domain.records import IntentKind, IntentState, InventoryQuery
 from fedreg.domain.stages import Approval
+from fedreg.domain.webhooks import DeliveryState
 
 METHODS: dict[str, Callable[..., Any]] = {
     name: method
@@ -33,6 +34,7 @@ SAMPLES: dict[str, tuple[Any, Any]] = {
     "int | None": (7, 8),
     "float": (7.0, 8.0),
     "Approval | str": (Approval.APPROVED, Approval.REJECTED),
+    "Collection[DeliveryState]": ((DeliveryState.DEAD,), (DeliveryState.WAITING,)),
     "Collection[IntentKind]": ((IntentKind.COPY,), (IntentKind.MIGRATION,)),
     "Collection[IntentState]": ((IntentState.RUNNING,), (IntentState.FAILED,)),
     "Collection[str]": (("left",), ("right",)),

@@ -9,6 +9,8 @@ COMMANDLESS = {
     "versions": "`fedreg inventory --versions` finds the same; a script gets each of them read live",
 }
 METHODLESS = {
+    "POST /v1/events/{registry}": "for registries, which prove themselves by their own means",
+    "OPTIONS /v1/events/{registry}": "for registries, which prove themselves by their own means",
     "GET /healthz": "for the platform that runs the process",
     "GET /readyz": "for the platform that runs the process",
     "GET /metrics": "for Prometheus",

@@ -21,9 +21,13 @@ from fedreg.registries.metrics import CallMetrics
 from fedreg.services.changes import run_change
 from fedreg.services.check_operation import run_check
 from fedreg.services.copy import run_copy
+from fedreg.services.deliveries import deliver_for_ever
+from fedreg.services.events import resume_looks
 from fedreg.services.gateway import Gateway
 from fedreg.services.intents import get_intent, reconcile
 from fedreg.services.migration import run_migration
+from fedreg.services.outside import react
+from fedreg.services.polling import poll
 from fedreg.services.promotion_decisions import sweep_waiting
 from fedreg.services.promotion_run import run_promotion
 from fedreg.settings import Settings
@@ -65,9 +69,13 @@ async def open_gateway(
             make_engine=partial(_make_engine, engine_url, layers),
             stage_order=settings.stage_order,
             links=settings.links,
+            webhooks=settings.webhooks,
         )
+        if not read_only:
+            gateway.observers.append(partial(react, gateway))
         stack.push_async_callback(gateway.close_engine)
         stack.push_async_callback(gateway.scans.aclose)
+        stack.push_async_callback(gateway.looks.aclose)
         yield gateway
 
 
@@ -96,11 +104,35 @@ async def serve_gateway(
         app = create_app(gateway, settings, collector=collector, around=tracing.middlewares())
         async with open_server(app, settings, host=host, port=port) as url:
             await gateway.store.set_address(url)
-            reconciling = asyncio.create_task(_reconcile_for_ever(gateway))
-            ready(url)
-            await stop.wait()
-            log.info("stopping")
-            reconciling.cancel()
+            async with _background(gateway, settings):
+                ready(url)
+                await stop.wait()
+                log.info("stopping")
+
+
+@asynccontextmanager
+async def _background(gateway: Gateway, settings: Settings) -> AsyncIterator[None]:
+    """What a gateway that is served does by itself: finish what was promised, look, poll, and tell webhooks."""
+    await resume_looks(gateway)
+    tasks = [asyncio.create_task(_reconcile_for_ever(gateway)), asyncio.create_task(_deliver_for_ever(gateway))]
+    seconds = {name: entry.poll for name, entry in settings.registries.items() if entry.poll is not None}
+    try:
+        async with poll(gateway, seconds):
+            yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _deliver_for_ever(gateway: Gateway) -> None:
+    """Deliveries, begun again after a trouble of the store's."""
+    while True:
+        try:
+            await deliver_for_ever(gateway)
+        except FedregError as error:
+            log.warning("webhooks can't be served: %s", error)
+        await asyncio.sleep(RECONCILE_SECONDS)
 
 
 async def _reconcile_for_ever(gateway: Gateway) -> None:

@@ -16,7 +16,7 @@ from fedreg.settings.sections import AuthSettings, Role
 R = "/v1/registries/{registry}"
 V = f"{R}/models/{{model}}/versions/{{version}}"
 VERSION = {"registry": "left", "model": "churn", "version": "1"}
-NAMES = {**VERSION, "alias": "a", "path": "p", "id": "i", "link": "l"}
+NAMES = {**VERSION, "alias": "a", "path": "p", "id": "i", "link": "l", "sequence": "1"}
 
 
 class TestTokens:

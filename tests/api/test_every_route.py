@@ -24,6 +24,7 @@ async def test_every_route(api: Any, seed: Any, vendor: Any) -> None:
     await _migrate(api)
     await _link(api)
     await _look_back(api)
+    await _tell_others(api)
     await api("DELETE", V, **VERSION, expect=204)
     assert api.called == {(route.method, route.path) for route in ROUTES}
 
@@ -181,6 +182,27 @@ async def _migrate(api: Any) -> None:
     ]
     other = ended.json["id"].replace("migration-", "copy-")
     await api("GET", "/v1/migrations/{id}/rows", id=other, expect=404)
+
+
+async def _tell_others(api: Any) -> None:
+    for method in ("POST", "OPTIONS"):
+        await api(method, "/v1/events/{registry}", registry="left", expect=401)
+    body = {"id": "hook", "url": "https://hook.invalid/in", "actions": ["stage_set"], "model": "team/*"}
+    made = await api("POST", "/v1/webhooks", body=body, expect=201)
+    assert made.json["secret"].startswith("whsec_") and made.headers["Cache-Control"] == "no-store"
+    changed = await api("POST", "/v1/webhooks", body={**body, "registries": ["left"]}, expect=200)
+    assert (changed.json["secret"], changed.json["registries"]) == (None, ["left"])
+    assert (await api("GET", "/v1/webhooks", expect=200)).json["items"] == [changed.json]
+    assert (await api("GET", "/v1/webhooks/{id}", id="hook", expect=200)).json == changed.json
+    tried = await api("POST", "/v1/webhooks/{id}/test", id="hook", expect=200)
+    assert tried.json["delivered"] is False and tried.json["error"]
+    listed = await api("GET", "/v1/webhooks/{id}/deliveries", id="hook", query={"state": "dead"}, expect=200)
+    assert listed.json["items"] == []
+    again = "/v1/webhooks/{id}/deliveries/{sequence}/redeliver"
+    for sequence in ("1", "x"):
+        await api("POST", again, id="hook", sequence=sequence, expect=404)
+    await api("DELETE", "/v1/webhooks/{id}", id="hook", expect=204)
+    await api("GET", "/v1/webhooks/{id}", id="hook", expect=404)
 
 
 async def _look_back(api: Any) -> None:

@@ -14,8 +14,9 @@ from fedreg.domain.records import InventoryQuery, Origin
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import Inventory
 from fedreg.services import audit, catalog, copy, promotion
+from fedreg.services.deletions import MAX_DELETES
 from fedreg.services.gateway import Gateway
-from fedreg.services.refresh import MAX_DELETES, RETRY_AFTER, refresh
+from fedreg.services.refresh import RETRY_AFTER, refresh
 
 from .conftest import ACTOR, make_version
 

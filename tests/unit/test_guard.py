@@ -77,7 +77,8 @@ OPTIONAL: Mapping[str, tuple[Operation, tuple[Any, ...], dict[str, Any]]] = {
     "copy_native": (Operation.COPY_NATIVE, (TARGET, "n", "k"), {}),
     "lineage": (Operation.LINEAGE, ("m", "1"), {}),
     "deployments": (Operation.DEPLOYMENTS, ("m", "1"), {}),
-    "parse_event": (Operation.PARSE_EVENT, ({}, b""), {}),
+    "parse_event": (Operation.PARSE_EVENT, ({}, b"", {"secret": "s"}), {}),
+    "answer_handshake": (Operation.PARSE_EVENT, ({}, b"", {"secret": "s"}), {}),
 }
 READS: Mapping[str, tuple[Any, ...]] = {
     "open": (),

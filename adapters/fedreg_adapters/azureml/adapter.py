@@ -31,14 +31,12 @@ from fedreg.domain.models import (
     Page,
     PageRequest,
     Pending,
-    RegistryEvent,
     UploadState,
     Version,
     VersionDraft,
     VersionId,
     VersionStatus,
 )
-from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.stages import Approval
 from fedreg_adapters.azureml.client import JSON, Client
 from fedreg_adapters.azureml.containers import Containers
@@ -53,7 +51,7 @@ from fedreg_adapters.azureml.edits import (
     edit_stage,
     edit_tags,
 )
-from fedreg_adapters.azureml.events import check_secret, read_events
+from fedreg_adapters.azureml.events import Events
 from fedreg_adapters.azureml.files import Files
 from fedreg_adapters.azureml.lineage import list_deployments, list_edges
 from fedreg_adapters.azureml.manifest import CODEC, AzureMLOptions, narrow
@@ -70,19 +68,21 @@ from fedreg_adapters.azureml.stages import Stages
 from fedreg_adapters.azureml.uploads import Uploads, failed_or_none
 from fedreg_adapters.azureml.versions import Versions
 from fedreg_adapters.shared.answers import tells_misread_answers
+from fedreg_adapters.shared.pushed import TakesEvents
 
 _PLACES = ("azureml", "runs", "https", "wasbs", "abfss", "hf", "s3")
 _POLL = 5.0
 
 
 @tells_misread_answers
-class AzureMLAdapter(RegistryAdapter):
+class AzureMLAdapter(TakesEvents):
     """One workspace or one registry."""
 
     def __init__(self, registry: str, options: AzureMLOptions, calls: Calls) -> None:
         super().__init__(registry, options, calls)
         self._options = options
         self._capabilities = narrow(options)
+        self.events = Events(registry, options.event_secret)
         self._stages = Stages(options)
         self._client = Client(registry, options, calls)
         self._containers = Containers(self._client)
@@ -292,11 +292,6 @@ class AzureMLAdapter(RegistryAdapter):
     async def deployments(self, model: str, version: str) -> list[Deployment]:
         self.capabilities.require(Operation.DEPLOYMENTS, registry=self.registry)
         return await list_deployments(self._client, await self._versions.get(CODEC.encode(model), version))
-
-    def parse_event(self, headers: Mapping[str, str], body: bytes) -> list[RegistryEvent]:
-        self.capabilities.require(Operation.PARSE_EVENT, registry=self.registry)
-        check_secret(headers, self._options.event_secret, self.registry)
-        return read_events(body, self.registry, CODEC.decode)
 
     # -- steps -----------------------------------------------------------------------------------------
 

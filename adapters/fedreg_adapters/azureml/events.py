@@ -1,6 +1,8 @@
 """Event Grid's events of a workspace, in its own schema or as CloudEvents.
 
-Event Grid signs nothing: the subscription must add the header with our secret (delivery properties).
+Event Grid signs nothing: the subscription brings our secret, in the address's query (`?secret=…`), which its question
+whether the subscription is meant brings too, or in a header (delivery properties).
+https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema and …-cloud-events-schema
 """
 
 from __future__ import annotations
@@ -14,49 +16,82 @@ from typing import Any
 
 from fedreg.domain.capabilities import Change
 from fedreg.domain.errors import Forbidden, InvalidRequest
-from fedreg.domain.models import RegistryEvent
+from fedreg.domain.models import Handshake, RegistryEvent
+from fedreg_adapters.azureml.manifest import CODEC
+from fedreg_adapters.shared.pushed import EventReader
 
 JSON = dict[str, Any]
 SECRET_HEADER = "x-fedreg-event-secret"  # noqa: S105 - the header's name
+SECRET_PARAMETER = "secret"  # noqa: S105 - the parameter's name
+ORIGIN = "webhook-request-origin"
 REGISTERED = "Microsoft.MachineLearningServices.ModelRegistered"
 DEPLOYED = "Microsoft.MachineLearningServices.ModelDeployed"
 HANDSHAKE = "Microsoft.EventGrid.SubscriptionValidationEvent"
 _DEPLOYED_ID = re.compile(r"(?:.*/models/)?(?P<model>[^/:]+)(?::|/versions/)(?P<version>[^/:]+)")
 
 
-def check_secret(headers: Mapping[str, str], secret: str | None, registry: str) -> None:
-    """Forbidden unless the header holds the configured secret; compared in constant time."""
+class Events(EventReader):
+    """What Event Grid delivers to one workspace."""
+
+    def __init__(self, registry: str, secret: str | None) -> None:
+        self._registry, self._secret = registry, secret
+
+    async def parse(self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str]) -> list[RegistryEvent]:
+        check_secret(headers, query, self._secret, self._registry)
+        return read_events(body, self._registry, CODEC.decode)
+
+    async def answer(self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str]) -> Handshake | None:
+        """What Event Grid asks before it delivers; the question has to bring the secret too."""
+        found = _find_question(headers, body)
+        if found is not None:
+            check_secret(headers, query, self._secret, self._registry)
+        return found
+
+
+def check_secret(headers: Mapping[str, str], query: Mapping[str, str], secret: str | None, registry: str) -> None:
+    """Forbidden unless the header or the query holds the configured secret; compared in constant time."""
     if not secret:
         raise Forbidden(
             f"registry {registry!r} accepts no events", registry=registry, cure="set event_secret in its configuration"
         )
-    if not hmac.compare_digest(headers.get(SECRET_HEADER, "").encode(), secret.encode()):
+    given = headers.get(SECRET_HEADER) or query.get(SECRET_PARAMETER, "")
+    if not hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode()):
         raise Forbidden(
-            f"event without the right {SECRET_HEADER}",
+            f"event without the right {SECRET_HEADER} or ?{SECRET_PARAMETER}=",
             registry=registry,
-            cure="add the header to the delivery properties of the Event Grid subscription",
+            cure="put the secret into the address of the Event Grid subscription, or into its delivery properties",
         )
+
+
+def _find_question(headers: Mapping[str, str], body: bytes) -> Handshake | None:
+    """The answer to a code in its own schema, or to an origin for CloudEvents."""
+    origin = headers.get(ORIGIN)
+    if origin is not None and not body:
+        return Handshake(headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"})
+    for event in _read_body(body):
+        data = event.get("data") if _is_event(event) and _type_of(event) == HANDSHAKE else None
+        if isinstance(data, dict) and isinstance(data.get("validationCode"), str):
+            return Handshake(body={"validationResponse": data["validationCode"]})
+    return None
 
 
 def read_events(body: bytes, registry: str, name_of: Callable[[str], str]) -> list[RegistryEvent]:
     """The events of a body: one of Event Grid's or a list of them. Those about something else give nothing.
 
-    Raises InvalidRequest for anything that is no event, and for the handshake, which a person must answer.
+    Raises InvalidRequest for anything that is no event.
     """
+    found = _read_body(body)
+    if not found or not all(_is_event(event) for event in found):
+        raise InvalidRequest("the body is no event", registry=registry, cure="post Event Grid's events as they are")
+    return [read for event in found for read in _read_event(event, name_of)]
+
+
+def _read_body(body: bytes) -> list[Any]:
     try:
         content = json.loads(body)
     except ValueError:
-        content = None
-    found = content if isinstance(content, list) else [content]
-    if not found or not all(_is_event(event) for event in found):
-        raise InvalidRequest("the body is no event", registry=registry, cure="post Event Grid's events as they are")
-    if any(_type_of(event) == HANDSHAKE for event in found):
-        raise InvalidRequest(
-            "Event Grid asks whether its subscription is meant",
-            registry=registry,
-            cure="open the validationUrl that the subscription shows, within five minutes",
-        )
-    return [read for event in found for read in _read_event(event, name_of)]
+        return [None]
+    return content if isinstance(content, list) else [content]
 
 
 def _is_event(event: object) -> bool:

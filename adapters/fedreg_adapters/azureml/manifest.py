@@ -34,7 +34,8 @@ class AzureMLOptions:
       datastore says.
     - `ca_bundle`: PEM file of the certificate authority behind `endpoint`, where it is not a public one.
     - `stages`: `map` overrides the workspace's words for stages; a stage that is in it is held natively.
-    - `event_secret`: what pushed events must bring in the header `x-fedreg-event-secret`.
+    - `event_secret`: what pushed events must bring, in the query (`?secret=…`) or the header `x-fedreg-event-secret`;
+      without it none are taken.
     - `max_pool`: SDK threads (1 to 8). `timeout`: of one request, in seconds.
     """
 
@@ -91,6 +92,7 @@ _REGISTRY_LACKS = (
 def narrow(options: AzureMLOptions) -> Capabilities:
     """The ceiling, less what this variant lacks. Raises ConfigError for options that name no place."""
     workspace = (options.subscription, options.resource_group, options.workspace)
+    deaf = () if options.event_secret else (Operation.PARSE_EVENT,)
     if options.registry is not None:
         if options.workspace is not None:
             raise ConfigError("workspace and registry are both set", cure="keep one of them")
@@ -98,7 +100,7 @@ def narrow(options: AzureMLOptions) -> Capabilities:
     if not all(workspace):
         missing = ("subscription", "resource_group", "workspace")[[bool(part) for part in workspace].index(False)]
         raise ConfigError(f"{missing} is missing", cure="set subscription, resource_group and workspace, or registry")
-    return CAPABILITIES
+    return CAPABILITIES.without(*deaf)
 
 
 _ALPHANUMERIC = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")

@@ -41,7 +41,7 @@ from fedreg.domain.models import (
     VersionDraft,
     VersionId,
 )
-from fedreg.domain.port import RegistryAdapter
+from fedreg.domain.port import NO_QUERY, RegistryAdapter
 from fedreg_adapters.huggingface.cards import CARD
 from fedreg_adapters.huggingface.client import Client
 from fedreg_adapters.huggingface.diagnosis import list_findings
@@ -270,7 +270,9 @@ class HuggingFaceAdapter(RegistryAdapter):
     async def lineage(self, model: str, version: str) -> list[Edge]:
         return list_edges(await self.get_version(model, version))
 
-    def parse_event(self, headers: Mapping[str, str], body: bytes) -> list[RegistryEvent]:
+    async def parse_event(
+        self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str] = NO_QUERY
+    ) -> list[RegistryEvent]:
         self.capabilities.require(Operation.PARSE_EVENT, registry=self.registry)
         check_secret(headers, self._options.webhook_secret, self.registry)
         return read_events(body, self.registry, self._options.namespace, self._shapes.is_stage)

@@ -56,6 +56,7 @@ def read_events(body: bytes, registry: str, namespace: str, is_stage: Callable[[
             model=CODEC.decode(native),
             version=ref.removeprefix("refs/tags/") if ref.startswith("refs/tags/") else None,
             kind=_kind_of(ref, kind, is_stage),
+            unique=False,
         )
         for number, (ref, _) in enumerate(found or [("", None)])
     ]

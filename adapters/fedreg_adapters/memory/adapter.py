@@ -12,6 +12,7 @@ from typing import Any
 from fedreg.domain.calls import Calls
 from fedreg.domain.capabilities import (
     Capabilities,
+    Operation,
     check_alias,
     check_model_draft,
     check_tags,
@@ -52,7 +53,7 @@ from fedreg.domain.models import (
     VersionId,
 )
 from fedreg.domain.names import parse_integer_version
-from fedreg.domain.port import RegistryAdapter
+from fedreg.domain.port import NO_QUERY, RegistryAdapter
 from fedreg.domain.stages import NONE, PRODUCTION, Approval, Holder, StageMap
 from fedreg_adapters.memory import mapping
 from fedreg_adapters.memory.client import Client
@@ -282,10 +283,13 @@ class MemoryAdapter(RegistryAdapter):
         answer = await self._client.ask("deployments", "use.list", model, number=self._number(model, version))
         return [mapping.to_deployment(run) for run in answer["rows"]]
 
-    def parse_event(self, headers: Mapping[str, str], body: bytes) -> list[RegistryEvent]:
+    async def parse_event(
+        self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str] = NO_QUERY
+    ) -> list[RegistryEvent]:
+        self.capabilities.require(Operation.PARSE_EVENT, registry=self.registry)
         secret = self._options.event_secret
         right = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        if not secret or not hmac.compare_digest(right, headers.get("x-memory-signature", "")):
+        if not hmac.compare_digest(right, headers.get("x-memory-signature", "")):
             raise Forbidden("the message's signature is wrong", registry=self.registry, cure="check event_secret")
         try:
             event = mapping.to_event(body)
@@ -326,10 +330,11 @@ class MemoryAdapter(RegistryAdapter):
 
 
 def narrowed(options: MemoryOptions) -> Capabilities:
-    """What is left of the ceiling: `stages.held_by: native` makes production a phase like the others."""
+    """What is left of the ceiling: no events without a secret; `stages.held_by: native` makes production a phase."""
+    left = CAPABILITIES if options.event_secret else CAPABILITIES.without(Operation.PARSE_EVENT)
     held_by = options.stages.held_by
     if held_by not in (None, Holder.ALIAS, Holder.NATIVE):
         raise ConfigError(f"stages.held_by {held_by.value!r} is nothing memory has", cure="use alias or native")
     if held_by is Holder.NATIVE:
-        return replace(CAPABILITIES, stages={**CAPABILITIES.stages, PRODUCTION: PHASE})
-    return CAPABILITIES
+        return replace(left, stages={**left.stages, PRODUCTION: PHASE})
+    return left

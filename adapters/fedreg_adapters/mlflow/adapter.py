@@ -45,7 +45,7 @@ from fedreg.domain.models import (
     VersionDraft,
     VersionId,
 )
-from fedreg.domain.port import RegistryAdapter
+from fedreg.domain.port import NO_QUERY, RegistryAdapter
 from fedreg.domain.stages import Approval, Holder, parse_stage
 from fedreg_adapters.mlflow import events, lineage, mapping
 from fedreg_adapters.mlflow.artifacts import Artifacts, Files
@@ -317,7 +317,9 @@ class MlflowAdapter(RegistryAdapter):
             original = await self._reads.original("lineage", *source)
         return lineage.to_edges(item, here, await self._reads.run_of("lineage", item), original)
 
-    def parse_event(self, headers: Mapping[str, str], body: bytes) -> list[RegistryEvent]:
+    async def parse_event(
+        self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str] = NO_QUERY
+    ) -> list[RegistryEvent]:
         self.capabilities.require(Operation.PARSE_EVENT, registry=self.registry)
         secret = self._options.webhook_secret or ""
         return events.parse_event(headers, body, secret=secret, registry=self.registry, now=datetime.now(UTC))

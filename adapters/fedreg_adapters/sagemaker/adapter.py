@@ -32,18 +32,16 @@ from fedreg.domain.models import (
     Page,
     PageRequest,
     Pending,
-    RegistryEvent,
     UploadState,
     Version,
     VersionDraft,
     VersionId,
 )
-from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.stages import NONE, Approval
 from fedreg_adapters.sagemaker.client import JSON, Client
 from fedreg_adapters.sagemaker.copies import copied_fields
 from fedreg_adapters.sagemaker.diagnosis import list_findings
-from fedreg_adapters.sagemaker.events import check_secret, read_events
+from fedreg_adapters.sagemaker.events import Events
 from fedreg_adapters.sagemaker.files import Files
 from fedreg_adapters.sagemaker.groups import Groups
 from fedreg_adapters.sagemaker.lineage import list_deployments, list_edges
@@ -67,12 +65,13 @@ from fedreg_adapters.sagemaker.search import Scanner
 from fedreg_adapters.sagemaker.uploads import Uploads, outcome_of
 from fedreg_adapters.shared.answers import tells_misread_answers
 from fedreg_adapters.shared.drafts import begin
+from fedreg_adapters.shared.pushed import TakesEvents
 
 _STAGE_PATTERN = r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 
 
 @tells_misread_answers
-class SageMakerAdapter(RegistryAdapter):
+class SageMakerAdapter(TakesEvents):
     """One account and region's model registry."""
 
     def __init__(self, registry: str, options: SageMakerOptions, calls: Calls) -> None:
@@ -86,6 +85,7 @@ class SageMakerAdapter(RegistryAdapter):
         self._scanner = Scanner(self._client, self._groups, self._packages)
         self._stages = stage_map(options)
         self._capabilities = narrow(options)
+        self.events = Events(registry, options, calls, self._groups.name)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -97,6 +97,7 @@ class SageMakerAdapter(RegistryAdapter):
         """Nothing is asked: session and clients are made by the first request."""
 
     async def aclose(self) -> None:
+        await self.events.aclose()
         await self._files.aclose()
         await self._client.aclose()
 
@@ -309,10 +310,6 @@ class SageMakerAdapter(RegistryAdapter):
 
     async def deployments(self, model: str, version: str) -> list[Deployment]:
         return await list_deployments(self._client, await self._packages.describe(CODEC.encode(model), version))
-
-    def parse_event(self, headers: Mapping[str, str], body: bytes) -> list[RegistryEvent]:
-        check_secret(headers, self._options.event_secret, self.registry)
-        return read_events(body, self.registry, self._groups.name)
 
     def _require_upload(self) -> None:
         self.capabilities.require(Operation.UPLOAD, registry=self.registry)

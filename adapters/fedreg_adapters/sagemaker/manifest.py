@@ -17,6 +17,7 @@ SEPARATORS = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 TAG_CHARACTERS = rf"[\w{SEPARATORS}.:/=+\-@]"
 DEFAULT_STAGES = {STAGING: "PreProduction", PRODUCTION: "Production", ARCHIVED: "Archived"}
 PACKAGINGS = ("files", "tar.gz")
+TOPIC = r"arn:(?P<partition>aws[a-z-]*):sns:(?P<region>[a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +42,15 @@ class SageMakerOptions:
     """Configuration of a `sagemaker` registry.
 
     - `artifact_root`: `s3://bucket/prefix` under which uploads go; without it bytes can't be uploaded.
-    - `endpoint_url`, `s3_endpoint_url`, `sts_endpoint_url`: other addresses than AWS's own.
+    - `endpoint_url`, `s3_endpoint_url`, `sts_endpoint_url`, `sns_endpoint_url`: other addresses than AWS's own.
     - `profile`, or `access_key_id` + `secret_access_key` (+ `session_token`); else what the AWS tools find.
     - `role_arn`, `external_id`: a role to assume with these credentials.
     - `kms_key`: encrypts what is written to S3.
     - `packaging`: the default form of an upload, `files` or `tar.gz`.
     - `stages`: `map` overrides the words for stages; they are always held natively.
     - `stage_status`: the StageStatus written with every stage.
-    - `event_secret`: what pushed events must bring in the header `x-fedreg-event-secret`.
+    - `event_secret`: what pushed events must bring in the header `x-fedreg-event-secret`. `event_topic`: the ARN of an
+      SNS topic whose signed messages are taken. Without either no events are taken.
     - `max_pool`: SDK threads and connections (1 to 8). `timeout`: of one request, in seconds.
     """
 
@@ -57,6 +59,7 @@ class SageMakerOptions:
     endpoint_url: str | None = None
     s3_endpoint_url: str | None = None
     sts_endpoint_url: str | None = None
+    sns_endpoint_url: str | None = None
     profile: str | None = None
     role_arn: str | None = None
     external_id: str | None = None
@@ -69,6 +72,7 @@ class SageMakerOptions:
     stages: StageOptions = field(default_factory=StageOptions)
     stage_status: str = "Approved"
     event_secret: str | None = field(default=None, repr=False)
+    event_topic: str | None = None
     max_pool: int = 8
     timeout: float = 20.0
 
@@ -112,13 +116,18 @@ def narrow(options: SageMakerOptions) -> Capabilities:
     """The ceiling, less what this configuration lacks; its packaging comes first. Raises ConfigError."""
     if options.packaging not in PACKAGINGS:
         raise ConfigError(f"packaging: {options.packaging!r} is none", cure=f"use one of {', '.join(PACKAGINGS)}")
+    if options.event_topic is not None and not re.fullmatch(TOPIC, options.event_topic):
+        raise ConfigError(
+            f"event_topic: {options.event_topic!r} is no topic of SNS", cure="write arn:aws:sns:REGION:ACCOUNT:NAME"
+        )
+    deaf = () if options.event_secret or options.event_topic else (Operation.PARSE_EVENT,)
     if options.artifact_root is None:
-        return replace(CAPABILITIES.without(Operation.UPLOAD), upload=None)
+        return replace(CAPABILITIES.without(Operation.UPLOAD, *deaf), upload=None)
     if not re.fullmatch(r"s3://[^/]{3,63}(/.*)?", options.artifact_root):
         raise ConfigError(f"artifact_root: {options.artifact_root!r} is not in S3", cure="write s3://bucket/prefix")
     first = (options.packaging, *(form for form in PACKAGINGS if form != options.packaging))
     support: UploadSupport = CAPABILITIES.upload or UploadSupport()
-    return replace(CAPABILITIES, upload=replace(support, packaging=first))
+    return replace(CAPABILITIES.without(*deaf), upload=replace(support, packaging=first))
 
 
 _ALPHANUMERIC = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -134,7 +143,7 @@ MANIFEST = AdapterManifest(
     adapter="fedreg_adapters.sagemaker.adapter:SageMakerAdapter",
     standin="fedreg_adapters.sagemaker.standin:create_app",
     extra="sagemaker",
-    modules=("boto3", "botocore"),
+    modules=("boto3", "botocore", "cryptography"),
     notes=(
         "Descriptions are immutable at SageMaker: an edited one is kept in tags or properties fed:desc.",
         "A life cycle can't be removed: taking a stage away writes the literal stage None.",

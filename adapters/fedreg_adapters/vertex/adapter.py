@@ -35,13 +35,14 @@ from fedreg.domain.models import (
     VersionDraft,
     VersionId,
 )
-from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.stages import NONE, Approval
 from fedreg_adapters.shared.answers import tells_misread_answers
 from fedreg_adapters.shared.drafts import begin
+from fedreg_adapters.shared.pushed import TakesEvents
 from fedreg_adapters.vertex.client import PAGE, Client
 from fedreg_adapters.vertex.copies import Copies
 from fedreg_adapters.vertex.diagnosis import list_findings
+from fedreg_adapters.vertex.events import Events
 from fedreg_adapters.vertex.files import Files
 from fedreg_adapters.vertex.lineage import list_deployments, list_edges
 from fedreg_adapters.vertex.manifest import MODEL_TAG, VertexOptions, narrow
@@ -68,7 +69,7 @@ from fedreg_adapters.vertex.versions import Versions
 
 
 @tells_misread_answers
-class VertexAdapter(RegistryAdapter):
+class VertexAdapter(TakesEvents):
     """The models of one project and location."""
 
     def __init__(self, registry: str, options: VertexOptions, calls: Calls) -> None:
@@ -81,6 +82,7 @@ class VertexAdapter(RegistryAdapter):
         self._uploads = Uploads(self._client, self._versions, self._records, self._files)
         self._copies = Copies(self._client, self._versions, self._records, self._uploads)
         self._scanner = Scanner(self._client, self._versions)
+        self.events = Events(registry, options, calls)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -92,6 +94,7 @@ class VertexAdapter(RegistryAdapter):
         """Nothing is asked: SDK, credentials and channels are loaded by the first request."""
 
     async def aclose(self) -> None:
+        await self.events.aclose()
         await self._client.aclose()
 
     async def ping(self) -> None:
@@ -336,12 +339,9 @@ class VertexAdapter(RegistryAdapter):
         check_version_draft(draft, self.capabilities.limits, registry=self.registry)
         refuse_keys(draft.tags, self.registry)
         if draft.version is not None:
-            raise Unsupported(
-                f"version: registry {self.registry!r} can't hold it: Vertex AI numbers versions itself",
-                registry=self.registry,
-                cure="leave it out, or accept the loss (--allow-lossy)",
-                details={"losses": ["version"]},
-            )
+            why = f"version: registry {self.registry!r} can't hold it: Vertex AI numbers versions itself"
+            cure, lost = "leave it out, or accept the loss (--allow-lossy)", {"losses": ["version"]}
+            raise Unsupported(why, registry=self.registry, cure=cure, details=lost)
         if draft.packaging != "files":
             raise InvalidRequest(
                 f"packaging {draft.packaging!r} is none of registry {self.registry!r}",

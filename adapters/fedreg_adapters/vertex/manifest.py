@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from string import ascii_lowercase, ascii_uppercase, digits
 
 from fedreg.domain.capabilities import Capabilities, Limits, Operation, Resume, UploadSupport
@@ -40,6 +40,8 @@ class VertexOptions:
     - `insecure`: no TLS and no credentials, for emulators on loopback only.
     - `image`: the container that serves new versions; without it they can't be deployed.
     - `metrics_schema`: `metrics_schema_uri` of the evaluations that hold metrics.
+    - `event_audience`, `event_email`: audience and service account of the push subscription that delivers entries of
+      the audit log; without them no events are taken. `certs_endpoint`: where Google's certificates of ID tokens are.
     - `stages`: `map` gives other words to stages; they are always held in the version's label `fed-stage`.
     - `timeout`: of one request; `operation_timeout`: of a long-running operation; both in seconds.
     """
@@ -55,6 +57,9 @@ class VertexOptions:
     insecure: bool = False
     image: str | None = None
     metrics_schema: str | None = None
+    event_audience: str | None = None
+    event_email: str | None = None
+    certs_endpoint: str = "https://www.googleapis.com"
     stages: StageOptions = field(default_factory=StageOptions)
     timeout: float = 20.0
     operation_timeout: float = 600.0
@@ -64,8 +69,8 @@ class VertexOptions:
 STAGE_LABEL = StageSupport(Holder.TAG, exclusive=False, condition=Condition.ATOMIC)
 
 CAPABILITIES = Capabilities(
-    # Models are implicit: one begins with its first version and ends with its last. Vertex pushes no events.
-    operations=frozenset(Operation) - {Operation.CREATE_MODEL, Operation.SCAN_INCREMENTAL, Operation.PARSE_EVENT},
+    # Models are implicit: one begins with its first version and ends with its last.
+    operations=frozenset(Operation) - {Operation.CREATE_MODEL, Operation.SCAN_INCREMENTAL},
     stages={STAGING: STAGE_LABEL, PRODUCTION: STAGE_LABEL, ARCHIVED: STAGE_LABEL},
     custom_stages=STAGE_LABEL,
     approvals=frozenset(Approval),
@@ -107,11 +112,16 @@ def narrow(options: VertexOptions) -> Capabilities:
         raise ConfigError("credentials_file and credentials_json are both set", cure="keep one of them")
     if options.insecure and not options.endpoint:
         raise ConfigError("insecure is set without endpoint", cure="insecure is for emulators: name theirs in endpoint")
+    if bool(options.event_audience) != bool(options.event_email):
+        raise ConfigError(
+            "event_audience and event_email belong together", cure="set both as the push subscription has them"
+        )
+    left = CAPABILITIES if options.event_audience else CAPABILITIES.without(Operation.PARSE_EVENT)
     if options.artifact_root is None:
-        return CAPABILITIES.without(Operation.UPLOAD)
+        return left.without(Operation.UPLOAD)
     if not re.fullmatch(r"gs://[^/]{3,222}(/.*)?", options.artifact_root):
         raise ConfigError(f"artifact_root: {options.artifact_root!r} is not in GCS", cure="write gs://bucket/prefix")
-    return replace(CAPABILITIES)
+    return left
 
 
 CODEC = NameCodec(

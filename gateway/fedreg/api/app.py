@@ -11,12 +11,12 @@ from aiohttp.typedefs import Middleware
 from prometheus_client import CollectorRegistry
 
 from fedreg.api.auth import Authenticator
-from fedreg.api.context import GATEWAY, REFRESHES, STOPPING
+from fedreg.api.context import EVENT_COUNTS, GATEWAY, REFRESHES, STOPPING
 from fedreg.api.docs_page import render_docs
 from fedreg.api.endpoints import Endpoint, Route, make_endpoint
 from fedreg.api.event_loop import LoopLag
 from fedreg.api.handlers.system import COLLECTOR, DOCS, OPENAPI
-from fedreg.api.metrics import HttpMetrics
+from fedreg.api.metrics import EventCounts, HttpMetrics
 from fedreg.api.middleware import make_middleware
 from fedreg.api.openapi import build_openapi
 from fedreg.api.routes import ROUTES
@@ -48,6 +48,7 @@ def create_app(
     app[GATEWAY] = gateway
     app[STOPPING] = asyncio.Event()
     app[REFRESHES] = {}
+    app[EVENT_COUNTS] = EventCounts(metrics.collector)
     app[COLLECTOR] = metrics.collector
     app[OPENAPI] = msgspec.json.encode(document)
     app[DOCS] = render_docs(document)

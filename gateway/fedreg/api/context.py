@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from fedreg.api.auth import Principal
+from fedreg.api.metrics import EventCounts
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.records import Actor
 from fedreg.domain.refs import Ref, Selector, SelectorKind, parse_selector
@@ -15,6 +16,7 @@ from fedreg.services.gateway import Gateway
 
 GATEWAY = web.AppKey("gateway", Gateway)
 STOPPING = web.AppKey("stopping", asyncio.Event)
+EVENT_COUNTS = web.AppKey("event_counts", EventCounts)
 REFRESHES = web.AppKey("refreshes", dict[str, asyncio.Task[RefreshReport]])
 
 # Set by the middleware and the endpoint.

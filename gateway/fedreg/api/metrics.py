@@ -9,6 +9,19 @@ UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+class EventCounts:
+    """Messages that came as events: `refused` ones are of no registry, for they are all that is kept of them."""
+
+    def __init__(self, collector: CollectorRegistry) -> None:
+        self._messages = Counter(
+            "fedreg_events", "Messages pushed as events of registries.", ["registry", "outcome"], registry=collector
+        )
+
+    def add(self, registry: str | None, outcome: str) -> None:
+        """Count one message: fresh, known, ignored, handshake, malformed, failed or refused."""
+        self._messages.labels(registry or "", outcome).inc()
+
+
 class HttpMetrics:
     """Counts and times. Looking a child up costs more than counting, so they are kept."""
 

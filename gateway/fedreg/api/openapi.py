@@ -39,7 +39,8 @@ PATH_PARAMETERS: Mapping[str, str] = {
     "version": "a version's id, percent-encoded, or a selector after an @",
     "alias": "an alias, percent-encoded",
     "path": "the path of a file; slashes stand as they are",
-    "id": "the id of an operation",
+    "id": "the id of an operation, or of a webhook",
+    "sequence": "the place of an entry in the journal",
     "link": "the name of a link",
 }
 

@@ -6,6 +6,7 @@ from fedreg.api.endpoints import Route, make_route
 from fedreg.api.handlers import (
     copies,
     doctor,
+    events,
     files,
     inventory,
     journal,
@@ -17,17 +18,20 @@ from fedreg.api.handlers import (
     registries,
     system,
     versions,
+    webhooks,
 )
 from fedreg.api.handlers.system import Health
 from fedreg.domain.migrations import MigrationPlan
 from fedreg.domain.promotions import PromotionReport
-from fedreg.domain.reports import CopyPlan, OperationView
+from fedreg.domain.reports import CopyPlan, EventsTaken, OperationView
+from fedreg.domain.webhooks import Webhook
 from fedreg.settings.sections import Role
 
 READER, OPERATOR, APPROVER, ADMIN = Role.READER, Role.OPERATOR, Role.APPROVER, Role.ADMIN
 R = "/v1/registries/{registry}"
 M = f"{R}/models/{{model}}"
 V = f"{M}/versions/{{version}}"
+E, W = "/v1/events/{registry}", "/v1/webhooks/{id}"
 BYTES, EVENTS, HTML, METRICS = "application/octet-stream", "text/event-stream", "text/html", "text/plain"
 r = make_route
 
@@ -146,6 +150,37 @@ ROUTES: tuple[Route, ...] = (
     r("POST", "/v1/operations/{id}/cancel", operations.cancel_operation, OPERATOR, "Cancel an operation."),
     r("GET", "/v1/audit", journal.list_audit, ADMIN, "The journal, oldest first."),
     r("GET", "/v1/audit/verify", journal.verify_audit, ADMIN, "Whether the journal's chain is whole."),
+    r(
+        "POST",
+        E,
+        events.take,
+        None,
+        "What a registry pushes, with the proof that it is the registry; a subscription's question is answered.",
+        status=202,
+        answers={202: EventsTaken, 200: dict[str, str] | None},
+    ),
+    r("OPTIONS", E, events.ask, None, "Whether events may be pushed here, as CloudEvents asks.", answers={200: None}),
+    r("GET", "/v1/webhooks", webhooks.list_webhooks, ADMIN, "Who is told of changes."),
+    r(
+        "POST",
+        "/v1/webhooks",
+        webhooks.set_webhook,
+        ADMIN,
+        "Have an address told of changes, or change the webhook of this id. A secret that was made is shown once.",
+        answers={201: Webhook, 200: Webhook},
+    ),
+    r("GET", W, webhooks.get_webhook, ADMIN, "A webhook."),
+    r("DELETE", W, webhooks.delete_webhook, ADMIN, "Tell an address no more.", status=204),
+    r("POST", f"{W}/test", webhooks.test_webhook, ADMIN, "Send a message that tells of nothing, once and now."),
+    r("GET", f"{W}/deliveries", webhooks.list_deliveries, ADMIN, "Messages to a webhook, the newest first."),
+    r(
+        "POST",
+        f"{W}/deliveries/{{sequence}}/redeliver",
+        webhooks.redeliver,
+        ADMIN,
+        "Send a message again, out of its order.",
+        status=202,
+    ),
     r("GET", "/healthz", system.get_health, None, "Whether the process lives."),
     r(
         "GET",

@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("inventory", "A model with its versions, or a version with its files."),
     "store": ("store", "Upgrade, check and back up the store."),
     "tag": ("edits", "Set and remove tags."),
+    "webhooks": ("webhooks", "Tell other systems of changes."),
 }
 
 

@@ -44,6 +44,7 @@ from fedreg.domain.reports import (
     VersionView,
 )
 from fedreg.domain.stages import Approval
+from fedreg.domain.webhooks import Attempt, Delivery, DeliveryState, Webhook
 
 if TYPE_CHECKING:
     from fedreg.settings import Settings
@@ -411,6 +412,49 @@ class Client:
     def cancel(self, operation_id: str) -> OperationView:
         """Stop an operation."""
         return self._run(self._client.cancel(operation_id))
+
+    def webhooks(self) -> list[Webhook]:
+        """Who is told of changes, by id."""
+        return self._run(self._client.webhooks())
+
+    def webhook(self, webhook_id: str) -> Webhook:
+        """One webhook."""
+        return self._run(self._client.webhook(webhook_id))
+
+    def set_webhook(
+        self,
+        webhook_id: str,
+        url: str,
+        *,
+        actions: Collection[str] = (),
+        registries: Collection[str] = (),
+        model: str | None = None,
+        new_secret: bool = False,
+    ) -> Webhook:
+        """Have an address told of changes; the answer has the secret where one was made."""
+        return self._run(
+            self._client.set_webhook(
+                webhook_id, url, actions=actions, registries=registries, model=model, new_secret=new_secret
+            )
+        )
+
+    def delete_webhook(self, webhook_id: str) -> None:
+        """Remove a webhook with its deliveries."""
+        return self._run(self._client.delete_webhook(webhook_id))
+
+    def test_webhook(self, webhook_id: str) -> Attempt:
+        """Send a message that tells of nothing, once and now."""
+        return self._run(self._client.test_webhook(webhook_id))
+
+    def deliveries(
+        self, webhook_id: str, *, states: Collection[DeliveryState] = (), limit: int = 100
+    ) -> list[Delivery]:
+        """The newest messages to a webhook, newest first."""
+        return self._run(self._client.deliveries(webhook_id, states=states, limit=limit))
+
+    def redeliver(self, webhook_id: str, sequence: int) -> Delivery:
+        """Have a message sent again, out of its order."""
+        return self._run(self._client.redeliver(webhook_id, sequence))
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)

@@ -45,6 +45,7 @@ from fedreg.domain.reports import (
     VersionView,
 )
 from fedreg.domain.stages import Approval
+from fedreg.domain.webhooks import Attempt, Delivery, DeliveryState, Webhook
 
 # Called with `files`, `files_done`, `bytes` and `bytes_done` while work goes on; `migrate` says what it tells of.
 Progress = Callable[[Mapping[str, Any]], None]
@@ -467,3 +468,48 @@ class Client(ABC):
 
         Raises NotFound, Conflict for one that has ended.
         """
+
+    # -- webhooks ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def webhooks(self) -> list[Webhook]:
+        """Who is told of changes, by id."""
+
+    @abstractmethod
+    async def webhook(self, webhook_id: str) -> Webhook:
+        """One webhook. Raises NotFound."""
+
+    @abstractmethod
+    async def set_webhook(
+        self,
+        webhook_id: str,
+        url: str,
+        *,
+        actions: Collection[str] = (),
+        registries: Collection[str] = (),
+        model: str | None = None,
+        new_secret: bool = False,
+    ) -> Webhook:
+        """Have an address told of changes from now on, or change the webhook of this id. `model` is a glob.
+
+        Where a secret was made, for a new webhook or with `new_secret`, the answer has it, and no later one will.
+        Raises InvalidRequest for an address, action or registry that can't be one.
+        """
+
+    @abstractmethod
+    async def delete_webhook(self, webhook_id: str) -> None:
+        """Remove a webhook with its deliveries. Raises NotFound."""
+
+    @abstractmethod
+    async def test_webhook(self, webhook_id: str) -> Attempt:
+        """Send a message that tells of nothing, once and now. Raises NotFound."""
+
+    @abstractmethod
+    async def deliveries(
+        self, webhook_id: str, *, states: Collection[DeliveryState] = (), limit: int = 100
+    ) -> list[Delivery]:
+        """The newest messages to a webhook, newest first. Raises NotFound."""
+
+    @abstractmethod
+    async def redeliver(self, webhook_id: str, sequence: int) -> Delivery:
+        """Have a message sent again, out of its order. Raises NotFound, Conflict for one that is on its way."""

@@ -55,6 +55,7 @@ from fedreg.domain.reports import (
     VersionView,
 )
 from fedreg.domain.stages import Approval, parse_approval
+from fedreg.domain.webhooks import Attempt, Delivery, DeliveryState, Webhook
 from fedreg.services import (
     audit,
     catalog,
@@ -69,6 +70,7 @@ from fedreg.services import (
     promotion,
     promotion_decisions,
     refresh,
+    webhooks,
 )
 from fedreg.services import links as linking
 from fedreg.services.copy_plan import plan_copy
@@ -438,6 +440,50 @@ class LocalClient(Client):
 
     async def cancel(self, operation_id: str) -> OperationView:
         return await operations.cancel_operation(self.gateway, operation_id)
+
+    # -- webhooks ------------------------------------------------------------------------------------------
+
+    async def webhooks(self) -> list[Webhook]:
+        return await webhooks.list_webhooks(self.gateway)
+
+    async def webhook(self, webhook_id: str) -> Webhook:
+        return await webhooks.get_webhook(self.gateway, webhook_id)
+
+    async def set_webhook(
+        self,
+        webhook_id: str,
+        url: str,
+        *,
+        actions: Collection[str] = (),
+        registries: Collection[str] = (),
+        model: str | None = None,
+        new_secret: bool = False,
+    ) -> Webhook:
+        return await webhooks.set_webhook(
+            self.gateway,
+            webhook_id,
+            url,
+            actions=actions,
+            registries=registries,
+            model=model,
+            new_secret=new_secret,
+        )
+
+    async def delete_webhook(self, webhook_id: str) -> None:
+        await webhooks.delete_webhook(self.gateway, webhook_id)
+
+    async def test_webhook(self, webhook_id: str) -> Attempt:
+        return await webhooks.test_webhook(self.gateway, webhook_id)
+
+    async def deliveries(
+        self, webhook_id: str, *, states: Collection[DeliveryState] = (), limit: int = 100
+    ) -> list[Delivery]:
+        return await webhooks.list_deliveries(self.gateway, webhook_id, states=tuple(states), limit=limit)
+
+    async def redeliver(self, webhook_id: str, sequence: int) -> Delivery:
+        return await webhooks.redeliver(self.gateway, webhook_id, sequence)
+
+    # -- steps ---------------------------------------------------------------------------------------------
 
     async def _view(self, intent: Intent) -> OperationView:
         return await operations.view_operation(self.gateway, intent)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -47,11 +47,14 @@ from fedreg.domain.reports import (
     newest_first,
 )
 from fedreg.domain.stages import Approval, parse_approval
+from fedreg.domain.webhooks import Attempt, Delivery, DeliveryState, Webhook
 
+Item = TypeVar("Item")
 REGISTRY = "/v1/registries/{registry}"
 MODEL = f"{REGISTRY}/models/{{model}}"
 VERSION = f"{MODEL}/versions/{{version}}"
 OPERATION = "/v1/operations/{id}"
+WEBHOOK = "/v1/webhooks/{id}"
 OPERATION_HEADER = "Fedreg-Operation"
 LIVE_PAGE = 100  # of what a registry is asked for: many give no more at once
 WAIT_SECONDS = 30
@@ -390,13 +393,13 @@ class RemoteClient(Client):
         self, *, kinds: Collection[IntentKind] = (), states: Collection[IntentState] = (), limit: int = 100
     ) -> list[OperationView]:
         query = {"kind": tuple(kinds), "state": tuple(states)}
-        return await self._newest("/v1/operations", query, limit)
+        return await self._newest("/v1/operations", query, limit, OperationView)
 
     async def operation(self, operation_id: str) -> OperationView:
         return await self._http.get(fill(OPERATION, {"id": operation_id}), OperationView)
 
     async def promotions(self, *, states: Collection[IntentState] = (), limit: int = 100) -> list[OperationView]:
-        return await self._newest("/v1/promotions", {"state": tuple(states)}, limit)
+        return await self._newest("/v1/promotions", {"state": tuple(states)}, limit, OperationView)
 
     async def promotion(self, promotion_id: str) -> OperationView:
         return await self._http.get(fill("/v1/promotions/{id}", {"id": promotion_id}), OperationView)
@@ -459,10 +462,50 @@ class RemoteClient(Client):
     async def cancel(self, operation_id: str) -> OperationView:
         return await self._http.post_once(fill(f"{OPERATION}/cancel", {"id": operation_id}), OperationView)
 
-    async def _newest(self, path: str, query: Mapping[str, Any], limit: int) -> list[OperationView]:
-        found: list[OperationView] = []
-        async for view in self._http.pages(path, OperationView, query=query, limit=min(limit, 1000)):
-            found.append(view)
+    # -- webhooks ------------------------------------------------------------------------------------------
+
+    async def webhooks(self) -> list[Webhook]:
+        return [webhook async for webhook in self._http.pages("/v1/webhooks", Webhook)]
+
+    async def webhook(self, webhook_id: str) -> Webhook:
+        return await self._http.get(fill(WEBHOOK, {"id": webhook_id}), Webhook)
+
+    async def set_webhook(
+        self,
+        webhook_id: str,
+        url: str,
+        *,
+        actions: Collection[str] = (),
+        registries: Collection[str] = (),
+        model: str | None = None,
+        new_secret: bool = False,
+    ) -> Webhook:
+        filters = {"actions": list(actions), "registries": list(registries), "model": model}
+        body = {"id": webhook_id, "url": url, **filters, "new_secret": new_secret}
+        return await self._http.post_once("/v1/webhooks", Webhook, body=body)
+
+    async def delete_webhook(self, webhook_id: str) -> None:
+        await self._http.send("DELETE", fill(WEBHOOK, {"id": webhook_id}))
+
+    async def test_webhook(self, webhook_id: str) -> Attempt:
+        return await self._http.post_once(fill(f"{WEBHOOK}/test", {"id": webhook_id}), Attempt)
+
+    async def deliveries(
+        self, webhook_id: str, *, states: Collection[DeliveryState] = (), limit: int = 100
+    ) -> list[Delivery]:
+        query = {"state": tuple(states)}
+        return await self._newest(fill(f"{WEBHOOK}/deliveries", {"id": webhook_id}), query, limit, Delivery)
+
+    async def redeliver(self, webhook_id: str, sequence: int) -> Delivery:
+        names = {"id": webhook_id, "sequence": str(sequence)}
+        return await self._http.post_once(fill(f"{WEBHOOK}/deliveries/{{sequence}}/redeliver", names), Delivery)
+
+    # -- steps ---------------------------------------------------------------------------------------------
+
+    async def _newest(self, path: str, query: Mapping[str, Any], limit: int, kind: type[Item]) -> list[Item]:
+        found: list[Item] = []
+        async for item in self._http.pages(path, kind, query=query, limit=min(limit, 1000)):
+            found.append(item)
             if len(found) == limit:
                 break
         return found

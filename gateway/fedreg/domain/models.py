@@ -261,10 +261,23 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryEvent:
-    """A reason to look: which model (and version) changed, never what is true now."""
+    """A reason to look: which model (and version) changed, never what is true now.
+
+    `id` tells a message that is delivered twice. Not `unique`: the service numbers nothing and the id is made of what
+    the message says, so that a later one may rightly say the same again.
+    """
 
     id: str
     model: str
     version: str | None
     kind: str
     occurred_at: datetime | None = None
+    unique: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """The answer to a service that asks whether its subscription is meant: a 200 with these headers and this JSON."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None

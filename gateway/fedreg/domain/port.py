@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from fedreg.domain.calls import Calls
@@ -22,6 +23,7 @@ from fedreg.domain.models import (
     FileReceipt,
     FileSource,
     Finding,
+    Handshake,
     Model,
     ModelDraft,
     ModelQuery,
@@ -36,6 +38,8 @@ from fedreg.domain.models import (
 )
 from fedreg.domain.names import NameCodec
 from fedreg.domain.stages import Approval
+
+NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
 class RegistryAdapter(ABC):
@@ -215,9 +219,24 @@ class RegistryAdapter(ABC):
         """Running uses of a version."""
         raise unsupported(Operation.DEPLOYMENTS, registry=self.registry)
 
-    def parse_event(self, headers: Mapping[str, str], body: bytes) -> list[RegistryEvent]:
-        """What a pushed message says changed. Forbidden for a bad signature or an old one; headers are lower-case."""
+    async def parse_event(
+        self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str] = NO_QUERY
+    ) -> list[RegistryEvent]:
+        """What a pushed message says changed; nothing for one that concerns no model. Headers are lower-case.
+
+        Raises Forbidden for a message that can't be told to be the registry's own, or is too old, whatever else is
+        wrong with it; InvalidRequest for a genuine one that is malformed.
+        """
         raise unsupported(Operation.PARSE_EVENT, registry=self.registry)
+
+    async def answer_handshake(
+        self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str] = NO_QUERY
+    ) -> Handshake | None:
+        """The answer where a service asks whether its subscription is meant; None for any other message.
+
+        `body` is empty for a question by OPTIONS. Raises Forbidden as `parse_event` does.
+        """
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,6 +75,14 @@ class CopyPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventsTaken:
+    """What a pushed message said: `events` about models, `fresh` of which were not known already."""
+
+    events: int
+    fresh: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopyReport:
     """What a copy did. `digest` was read at both ends; `moved` is False where the copy was there already."""
 

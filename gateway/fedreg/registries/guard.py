@@ -19,6 +19,7 @@ from fedreg.domain.models import (
     FileReceipt,
     FileSource,
     Finding,
+    Handshake,
     Model,
     ModelDraft,
     ModelQuery,
@@ -32,7 +33,7 @@ from fedreg.domain.models import (
     VersionDraft,
     VersionId,
 )
-from fedreg.domain.port import RegistryAdapter
+from fedreg.domain.port import NO_QUERY, RegistryAdapter
 from fedreg.domain.stages import Approval
 
 
@@ -216,9 +217,17 @@ class GuardedAdapter(RegistryAdapter):
         self._require(Operation.DEPLOYMENTS)
         return await self.inner.deployments(model, version)
 
-    def parse_event(self, headers: Mapping[str, str], body: bytes) -> list[RegistryEvent]:
+    async def parse_event(
+        self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str] = NO_QUERY
+    ) -> list[RegistryEvent]:
         self._require(Operation.PARSE_EVENT)
-        return self.inner.parse_event(headers, body)
+        return await self.inner.parse_event(headers, body, query)
+
+    async def answer_handshake(
+        self, headers: Mapping[str, str], body: bytes, query: Mapping[str, str] = NO_QUERY
+    ) -> Handshake | None:
+        self._require(Operation.PARSE_EVENT)
+        return await self.inner.answer_handshake(headers, body, query)
 
     # -- rules -----------------------------------------------------------------------------------------
 

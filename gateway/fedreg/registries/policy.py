@@ -8,6 +8,7 @@ from typing import Any
 
 from fedreg.domain.errors import ConfigError
 
+SHORTEST_POLL = 1.0
 _COUNTS = ("concurrency", "streams", "max_attempts", "breaker_threshold")
 
 
@@ -51,8 +52,18 @@ class CallPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryEntry:
-    """A configured registry. `options` is an instance of its kind's options dataclass."""
+    """A configured registry. `options` is an instance of its kind's options dataclass.
+
+    `poll`: seconds between scans while the gateway is served; None for no scans but those asked for.
+    """
 
     kind: str
     options: Any
     calls: CallPolicy = field(default_factory=CallPolicy)
+    poll: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.poll is not None and not (self.poll >= SHORTEST_POLL and math.isfinite(self.poll)):
+            raise ConfigError(
+                f"poll: {self.poll:g} is out of range", cure=f"give {SHORTEST_POLL:g} seconds or more, or 0 for never"
+            )

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from fedreg.domain.errors import NotFound, Outcome, PreconditionFailed, RegistryTimeout
-from fedreg.domain.models import Version, VersionId
+from fedreg.domain.models import Model, Version, VersionId
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Change, Effect, EffectRole, EffectState, Intent, IntentState
 from fedreg.domain.stages import NONE
 from fedreg.services.effects import CREATED, action_of, journal_values, read_field, register_version, write_field
 from fedreg.services.gateway import Gateway
-from fedreg.services.overflow import merge_overflow
+from fedreg.services.overflow import merge_model_overflow, merge_overflow
 from fedreg.store import effects, index, intents, journal
 
 _LOOKS = (0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What looks different after an effect, as it is then."""
+
+    versions: Sequence[Version]
+    models: Sequence[Model]
 
 
 async def apply_effect(
@@ -40,7 +48,8 @@ async def apply_effect(
         else:
             effect = await _bring(gateway, adapter, effect, overwrite=overwrite)
             touched = await _read_back(gateway, adapter, effect)
-    await _record(gateway, effect, touched, settle(effect) if settle else None)
+        models = await _touched_models(gateway, adapter, effect)
+    await _record(gateway, effect, Touched(touched, models), settle(effect) if settle else None)
     return effect
 
 
@@ -131,7 +140,17 @@ async def _touched(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -
     return await merge_overflow(gateway, live)
 
 
-async def _record(gateway: Gateway, effect: Effect, touched: Sequence[Version], result: Any) -> None:
+async def _touched_models(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -> list[Model]:
+    """The model, read live, where the write shows on it: else a scan would take our change for somebody else's."""
+    if not effect.field.startswith(("alias:", "model.")) and effect.field != "version.exists":
+        return []
+    try:
+        return await merge_model_overflow(gateway, [await adapter.get_model(effect.model)])
+    except NotFound:
+        return []
+
+
+async def _record(gateway: Gateway, effect: Effect, touched: Touched, result: Any) -> None:
     """Effect done, journal, index and, with the last effect's `result`, the intent, in one transaction."""
     now, intent_id = gateway.now(), effect.intent_id
 
@@ -152,9 +171,10 @@ async def _record(gateway: Gateway, effect: Effect, touched: Sequence[Version], 
     await gateway.store.write(commit)
 
 
-def _record_in_index(tx: Connection, effect: Effect, touched: Sequence[Version], now: datetime) -> None:
-    if touched:
-        index.upsert_versions(tx, touched, now, None)
+def _record_in_index(tx: Connection, effect: Effect, touched: Touched, now: datetime) -> None:
+    index.upsert_models(tx, touched.models, now)
+    if touched.versions:
+        index.upsert_versions(tx, touched.versions, now, None)
     if effect.field == "version.exists":
         gone = VersionId(model=effect.model, version=effect.version or "", identity=effect.identity or "")
         index.delete_versions(tx, effect.registry, [gone])

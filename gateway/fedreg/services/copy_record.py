@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from fedreg.domain.errors import NotFound
 from fedreg.domain.lineage import Edge, Relation, version_node
 from fedreg.domain.manifest import Basis, Manifest
-from fedreg.domain.models import Version
+from fedreg.domain.models import Model, Version
 from fedreg.domain.records import Change, Counterpart, Intent, IntentState
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import CopyPlan
 from fedreg.services.gateway import Gateway
-from fedreg.services.overflow import merge_values
+from fedreg.services.overflow import merge_model_values, merge_values
 from fedreg.store import counterparts, digests, edges, index, intents, journal, overflow
 
 
@@ -36,6 +37,8 @@ async def record_copy(gateway: Gateway, intent_id: str, plan: CopyPlan, live: Ve
         "losses": msgspec.to_builtins(plan.losses),
     }
 
+    models = await _made_models(gateway, plan)
+
     def commit(tx: Connection) -> Any:
         intent = intents.get(tx, intent_id)
         if intent is None or intent.state is IntentState.SUCCEEDED:
@@ -50,12 +53,24 @@ async def record_copy(gateway: Gateway, intent_id: str, plan: CopyPlan, live: Ve
             overflow.set_value(tx, live.registry, live.identity, name, value, now)
         for name, value in plan.model_held.items():
             overflow.set_value(tx, live.registry, overflow.model_identity(live.model), name, value, now)
+        index.upsert_models(tx, models, now)
         index.upsert_versions(tx, [merge_values(live, plan.held)], now, None)
         journal.append(tx, _change(intent, source, live, report), now)
         intents.set_state(tx, intent_id, IntentState.SUCCEEDED, result=report, now=now)
         return report
 
     return await gateway.store.write(commit)
+
+
+async def _made_models(gateway: Gateway, plan: CopyPlan) -> list[Model]:
+    """The target's model where the copy has made it: else a scan would take it for somebody else's."""
+    if plan.model_draft is None:
+        return []
+    target = await gateway.registries.get(plan.target_registry)
+    try:
+        return [merge_model_values(await target.get_model(plan.target_model), plan.model_held)]
+    except NotFound:
+        return []
 
 
 def _counterpart(source: Version, live: Version, digest: str, now: Any) -> Counterpart:

@@ -34,6 +34,25 @@ ACTIONS: Mapping[str, str] = {
 }
 
 
+OTHER_ACTIONS = (
+    "alias_set",
+    "alias_deleted",
+    "copied",
+    "deleted",
+    "link_set",
+    "link_deleted",
+    "promotion_requested",
+    "promotion_approved",
+    "promotion_rejected",
+    "promotion_settled",
+)
+
+
+def list_actions() -> tuple[str, ...]:
+    """Every word that the journal has for a change."""
+    return tuple(sorted({*ACTIONS.values(), *OTHER_ACTIONS}))
+
+
 def action_of(effect: Effect) -> str:
     """The journal's word for an effect."""
     if effect.field.startswith("alias:"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,12 +12,16 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from fedreg.domain.links import Link
+from fedreg.domain.records import Change
 from fedreg.domain.reports import RefreshReport
 from fedreg.domain.stages import DEFAULT_ORDER
 from fedreg.engine.port import Engine
 from fedreg.registries.federation import Federation
+from fedreg.services.looks import Looks
+from fedreg.settings.sections import WebhookSettings
 from fedreg.store.database import Store
 
+Observer = Callable[[Sequence[Change]], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
@@ -75,6 +79,7 @@ class Gateway:
     """Made by `bootstrap` only.
 
     `make_engine` gives an engine with its workflows registered, not launched. `links` are the configuration's.
+    `observers` are told of changes that somebody else has made, after they were committed as observed; see `tell`.
     """
 
     registries: Federation
@@ -85,6 +90,9 @@ class Gateway:
     now: Callable[[], datetime] = utc_now
     locks: Locks = field(default_factory=Locks)
     scans: Scans = field(default_factory=Scans)
+    looks: Looks = field(default_factory=Looks)
+    observers: list[Observer] = field(default_factory=list)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     engine: Engine | None = None
     _launching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -96,6 +104,17 @@ class Gateway:
                 await engine.launch()
                 self.engine = engine
         return self.engine
+
+    async def tell(self, changes: Sequence[Change]) -> None:
+        """Tell the observers what was observed, one after the other. One that fails is logged and stops no other.
+
+        No lock is held meanwhile, but the scan or look that has seen it waits for them.
+        """
+        for observe in self.observers if changes else ():
+            try:
+                await observe(changes)
+            except Exception as error:  # what was observed stands, whatever an observer makes of it
+                log.error("an observer failed", exc_info=error)
 
     async def close_engine(self) -> None:
         """Stop the engine, before the registries that its steps use; unfinished work waits for the next launch."""

@@ -13,25 +13,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from sqlalchemy import Connection
 
 from fedreg.domain.capabilities import Change
-from fedreg.domain.errors import FedregError, NotFound
-from fedreg.domain.models import Batch, VersionId
-from fedreg.domain.port import RegistryAdapter
-from fedreg.domain.records import Actor, Origin, ScanState
+from fedreg.domain.errors import FedregError
+from fedreg.domain.models import Batch
 from fedreg.domain.records import Change as JournalChange
+from fedreg.domain.records import ScanState
 from fedreg.domain.reports import RefreshReport
+from fedreg.services.deletions import record_deletions
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_model_overflow, merge_overflow
-from fedreg.store import index, journal, overflow, scans
+from fedreg.store import index, journal, scans
 
 SHOWN = frozenset({Change.CREATED, Change.STAGE, Change.ALIAS, Change.TAGS, Change.APPROVAL})
 RETRY_AFTER = timedelta(seconds=30)  # a registry that failed is not tried again for readers before that
-MAX_DELETES = 10
-MAX_DELETES_SHARE = 0.2
 
 
 async def refresh_all(gateway: Gateway, registries: Sequence[str], *, full: bool = True) -> list[RefreshReport]:
@@ -63,11 +60,18 @@ async def _refresh_for_reader(gateway: Gateway, registry: str, state: ScanState 
 async def refresh(gateway: Gateway, registry: str, *, full: bool = True) -> RefreshReport:
     """Scan one registry to the end; not `full`: only for changes, where that shows enough.
 
-    A registry's failure is in the report; what was read until then stays.
+    A registry's failure is in the report; what was read until then stays. Observers are told at the end.
     """
+    observed: list[JournalChange] = []
+    report = await _scan_or_fail(gateway, registry, full, observed)
+    await gateway.tell(observed)
+    return report
+
+
+async def _scan_or_fail(gateway: Gateway, registry: str, full: bool, observed: list[JournalChange]) -> RefreshReport:
     async with gateway.locks.hold(registry, ""):
         try:
-            report = await _scan(gateway, registry, full)
+            report = await _scan(gateway, registry, full, observed)
             gateway.scans.failed.pop(registry, None)
             return report
         except FedregError as error:
@@ -80,7 +84,7 @@ async def refresh(gateway: Gateway, registry: str, *, full: bool = True) -> Refr
             return RefreshReport(registry=registry, error=failure)
 
 
-async def _scan(gateway: Gateway, registry: str, wants_full: bool) -> RefreshReport:
+async def _scan(gateway: Gateway, registry: str, wants_full: bool, observed: list[JournalChange]) -> RefreshReport:
     adapter = await gateway.registries.get(registry)
     state = await gateway.store.read(lambda conn: scans.get_state(conn, registry)) or ScanState(registry=registry)
     resumed = state.sweep_started_at is not None
@@ -99,91 +103,48 @@ async def _scan(gateway: Gateway, registry: str, wants_full: bool) -> RefreshRep
             completed_at=gateway.now() if batch.complete else state.completed_at,
             error=None,
         )
-        changes += await _store_batch(gateway, batch, progress, sweep=started, baseline=state.completed_at is None)
+        found = await _store_batch(gateway, batch, progress, sweep=started, baseline=state.completed_at is None)
+        changes += len(found)
+        if state.completed_at is not None and gateway.observers:
+            observed += found
         if batch.complete:
             break
-    deleted, withheld = await _confirm_deletions(gateway, adapter, started) if full else (0, 0)
+    gone: list[JournalChange] = []
+    withheld = 0
+    if full:
+        missing = await gateway.store.read(lambda conn: index.missing_after_sweep(conn, registry, started))
+        gone, withheld = await record_deletions(gateway, adapter, missing)
+    observed += gone
     return RefreshReport(
         registry=registry,
         models=models,
         versions=versions,
         changes=changes,
-        deleted=deleted,
+        deleted=len(gone),
         deletions_withheld=withheld,
     )
 
 
-async def _store_batch(gateway: Gateway, batch: Batch, state: ScanState, *, sweep: datetime, baseline: bool) -> int:
+async def _store_batch(
+    gateway: Gateway, batch: Batch, state: ScanState, *, sweep: datetime, baseline: bool
+) -> list[JournalChange]:
     """Index a batch and where the scan is. What changed since the last scan is journalled as observed."""
     models = await merge_model_overflow(gateway, batch.models)
     merged = await merge_overflow(gateway, batch.versions)
     now = gateway.now()
 
-    def commit(tx: Connection) -> int:
+    def commit(tx: Connection) -> list[JournalChange]:
         observed = index.upsert_models(tx, models, now, sweep)
         observed += index.upsert_versions(tx, merged, now, sweep)
         if not baseline:
             journal.append_all(tx, observed, now)
         scans.set_state(tx, state)
-        return len(observed)
+        return observed
 
     return await (gateway.store.write_index(commit) if baseline else gateway.store.write(commit))
-
-
-async def _confirm_deletions(gateway: Gateway, adapter: RegistryAdapter, sweep: datetime) -> tuple[int, int]:
-    missing, known = await gateway.store.read(
-        lambda conn: (
-            index.missing_after_sweep(conn, adapter.registry, sweep),
-            index.count_versions(conn, adapter.registry),
-        )
-    )
-    if not missing.models and not missing.versions:
-        return 0, 0
-    candidates = len(missing.models) + len(missing.versions)
-    if candidates > max(MAX_DELETES, MAX_DELETES_SHARE * known):
-        return 0, candidates
-    models = [name for name in missing.models if await _is_gone(adapter.get_model(name))]
-    versions = [
-        one
-        for one in missing.versions
-        if one.model in models or await _is_gone(adapter.get_version(one.model, one.version))
-    ]
-    now = gateway.now()
-
-    def commit(tx: Connection) -> None:
-        gone = [_deleted(adapter.registry, one.model, one, sweep) for one in versions]
-        gone += [_deleted(adapter.registry, model, None, sweep) for model in models]
-        journal.append_all(tx, gone, now)
-        index.delete_versions(tx, adapter.registry, versions)
-        index.delete_models(tx, adapter.registry, models)
-        overflow.forget_models(tx, adapter.registry, models)
-
-    await gateway.store.write(commit)
-    return len(models) + len(versions), candidates - len(models) - len(versions)
-
-
-async def _is_gone(read: Any) -> bool:
-    try:
-        await read
-    except NotFound:
-        return True
-    return False
 
 
 def _is_stale(state: ScanState | None, now: datetime, max_age: timedelta | None) -> bool:
     if state is None or state.completed_at is None or state.error is not None:
         return True
     return max_age is not None and now - state.completed_at > max_age
-
-
-def _deleted(registry: str, model: str, version: VersionId | None, since: datetime) -> JournalChange:
-    return JournalChange(
-        action="deleted",
-        registry=registry,
-        model=model,
-        version=version.version if version else None,
-        identity=version.identity if version else None,
-        actor=Actor(subject=f"registry:{registry}"),
-        origin=Origin.OBSERVED,
-        not_before=since,
-    )

@@ -19,6 +19,7 @@ from fedreg.settings.overrides import apply_overrides
 from fedreg.settings.sections import Sections, Settings, StoreSettings, check_exposure
 
 FILE_NAME = "fedreg.yaml"
+OF_ENTRIES = ("kind", "calls", "poll")  # keys of every kind; the others are its options
 _SQLITE = "sqlite:///"
 
 
@@ -63,6 +64,7 @@ def load_settings(path: Path | str | None = None, env: Mapping[str, str] | None 
         server=sections.server,
         stage_order=sections.stage_order,
         telemetry=sections.telemetry,
+        webhooks=sections.webhooks,
     )
     _check_references(document, settings)
     return settings
@@ -81,12 +83,15 @@ def _bind_registry(document: Document, name: str, data: Any) -> RegistryEntry:
     options = bind_dataclass(
         document,
         manifest.options,
-        {option: value for option, value in data.items() if option not in ("kind", "calls")},
+        {option: value for option, value in data.items() if option not in OF_ENTRIES},
         key,
-        also=("kind", "calls"),
+        also=OF_ENTRIES,
     )
     calls = bind_dataclass(document, CallPolicy, data.get("calls"), (*key, "calls"))
-    return RegistryEntry(kind=kind, options=options, calls=calls)
+    poll = bind(document, float | None, data.get("poll"), (*key, "poll")) or None
+    values = {"kind": kind, "options": options, "calls": calls, "poll": poll}
+    entry: RegistryEntry = construct(document, RegistryEntry, values, key)
+    return entry
 
 
 def _resolve_store(document: Document, url: str) -> str:

@@ -14,6 +14,7 @@ from fedreg.settings.sections import Sections
 
 _REFS = "#/$defs/{name}"
 # any value may come from a variable or a file
+_POLL = "Seconds between scans while the gateway is served; 0, the default, for none but those asked for."
 _PLACEHOLDER = {"type": "string", "pattern": r"\$\{"}
 
 
@@ -25,8 +26,9 @@ def json_schema() -> dict[str, Any]:
     for definition in definitions.values():
         _tighten(definition)
     top, calls, *options = (definitions[schema["$ref"].rpartition("/")[2]] for schema in schemas)
+    poll = _allow_placeholder({"type": "number", "minimum": 0, "description": _POLL})
     for kind, own in zip(kinds, options, strict=True):
-        own["properties"] = {"kind": {"const": kind}, **own["properties"], "calls": schemas[1]}
+        own["properties"] = {"kind": {"const": kind}, **own["properties"], "calls": schemas[1], "poll": poll}
         own["required"] = ["kind", *own.get("required", [])]
     top["properties"]["registries"] = {
         "type": "object",

@@ -125,6 +125,44 @@ class TelemetrySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """How changes are told to webhooks. Times in seconds.
+
+    - `source`: the `source` of every message, a URI reference: which gateway it comes from.
+    - `allow_http`: whether an address may be without TLS.
+    - `allow_private`: networks (CIDR) that may be reached although they are not public, `10.0.0.0/8` for instance.
+    - `ca_bundle`: PEM file of certificate authorities to trust beside the system's.
+    - `timeout`: of one attempt, from the connection to the answer's head.
+    - `max_attempts`, `max_age`: a message is a dead letter after so many attempts, or so long after the first one.
+    - `backoff`, `backoff_max`: first and longest wait between attempts, before jitter.
+    """
+
+    source: str = "urn:fedreg"
+    allow_http: bool = False
+    allow_private: tuple[str, ...] = ()
+    ca_bundle: str | None = field(default=None, metadata={"path": True})
+    timeout: float = 10.0
+    max_attempts: int = 15
+    max_age: float = 259_200.0
+    backoff: float = 5.0
+    backoff_max: float = 3600.0
+
+    def __post_init__(self) -> None:
+        for network in self.allow_private:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ConfigError(
+                    f"allow_private: {network!r} is no network: {error}", cure="write it as 10.0.0.0/8 or fd00::/8"
+                ) from error
+        if not self.source or not self.source.isascii() or not self.source.isprintable() or " " in self.source:
+            raise ConfigError(f"source {self.source!r} is no URI", cure="write it as https://gateway.example")
+        for name in ("timeout", "max_attempts", "max_age", "backoff", "backoff_max"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} {getattr(self, name):g} is out of range", cure="give more than 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sections:
     """The top of the file. `registries` are bound one by one: their keys depend on their kind."""
 
@@ -134,6 +172,7 @@ class Sections:
     links: Mapping[str, Link] = field(default_factory=dict)
     server: ServerSettings = field(default_factory=ServerSettings)
     telemetry: TelemetrySettings | None = None
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     stage_order: tuple[str, ...] = DEFAULT_ORDER
 
     def __post_init__(self) -> None:
@@ -154,12 +193,18 @@ class Settings:
     server: ServerSettings
     stage_order: tuple[str, ...]
     telemetry: TelemetrySettings | None = None
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
 
     def redacted(self) -> dict[str, Any]:
         """The configuration in its own shape as JSON values, secrets masked."""
         shown: dict[str, Any] = redact(self)
         for name, entry in shown["registries"].items():
-            shown["registries"][name] = {"kind": entry["kind"], **entry["options"], "calls": entry["calls"]}
+            shown["registries"][name] = {
+                "kind": entry["kind"],
+                **entry["options"],
+                "calls": entry["calls"],
+                "poll": entry["poll"],
+            }
         return shown
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from fedreg.domain.errors import NotFound
-from fedreg.domain.records import Effect, EffectRole, EffectState
+from fedreg.domain.records import Effect, EffectRole, EffectState, IntentState
 from fedreg.store.columns import canonical_json
-from fedreg.store.schema import effects
+from fedreg.store.schema import effects, intents
 
 # Built once: to build a statement costs more than to run it.
 _OF_INTENT = effects.c.intent_id == bindparam("of")
@@ -69,6 +69,16 @@ def set_target(tx: Connection, effect: Effect) -> None:
 def list_effects(conn: Connection, intent_id: str) -> list[Effect]:
     """An intent's effects in the order they were planned."""
     return [_to_effect(row) for row in conn.execute(_LIST, {"of": intent_id})]
+
+
+def has_unsettled(conn: Connection, registry: str, model: str) -> bool:
+    """Whether an operation under way has effects on a model that are planned: they may have been written already."""
+    running = select(intents.c.id).where(intents.c.state == IntentState.RUNNING.value)
+    mine = (effects.c.registry == registry, effects.c.model == model, effects.c.state == EffectState.PLANNED.value)
+    return (
+        conn.execute(select(effects.c.sequence).where(*mine, effects.c.intent_id.in_(running)).limit(1)).first()
+        is not None
+    )
 
 
 def _key(effect: Effect) -> str:

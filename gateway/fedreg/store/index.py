@@ -8,6 +8,7 @@ from fedreg.store.index_items import (
     get_model,
     get_version,
     get_versions,
+    last_seen,
     missing_after_sweep,
 )
 from fedreg.store.index_models import delete_models, upsert_models
@@ -27,6 +28,7 @@ __all__ = [
     "get_row",
     "get_version",
     "get_versions",
+    "last_seen",
     "list_model_rows",
     "list_rows",
     "missing_after_sweep",

@@ -79,6 +79,17 @@ def count_versions(conn: Connection, registry: str) -> int:
     return int(conn.scalar(counted) or 0)
 
 
+def last_seen(conn: Connection, registry: str, model: str, version: str | None) -> datetime | None:
+    """When a version, or with None the model, was last seen; None where it never was."""
+    if version is None:
+        query = select(models.c.observed_at).where(models.c.registry == registry, models.c.name == model)
+    else:
+        mine = (versions.c.registry == registry, versions.c.model == model, versions.c.version == version)
+        query = select(versions.c.observed_at).where(*mine)
+    seen: datetime | None = conn.scalar(query)
+    return seen
+
+
 def missing_after_sweep(conn: Connection, registry: str, sweep: datetime) -> Missing:
     """What was last seen before the full sweep that began at `sweep`."""
     names = conn.scalars(

@@ -21,7 +21,7 @@ async def test_is_what_the_sdk_takes_for_one(adapter: HuggingFaceAdapter, backen
     version = await steps.new_version(adapter, backend)
     payload = WebhookPayload(**json.loads(backend.message(version)))
     assert payload.updatedRefs is not None and payload.updatedRefs[0].newSha == version.identity
-    [event] = adapter.parse_event(SECRET, backend.message(version))
+    [event] = await adapter.parse_event(SECRET, backend.message(version))
     assert (event.model, event.version) == (payload.repo.name.partition("/")[2], version.version)
 
 
@@ -29,7 +29,7 @@ async def test_an_event_for_each_ref(adapter: HuggingFaceAdapter, backend: HubBa
     version = await steps.new_version(adapter, backend)
     names = ["tags/v1", "heads/production", "heads/champion", "heads/main", "heads/fedreg-upload-1"]
     refs = [{"ref": f"refs/{name}", "oldSha": None, "newSha": version.identity} for name in names]
-    events = adapter.parse_event(SECRET, backend.message(version, updatedRefs=refs))
+    events = await adapter.parse_event(SECRET, backend.message(version, updatedRefs=refs))
     assert [(event.version, event.kind) for event in events] == [
         ("v1", "repo.content.update"),
         (None, "stage"),
@@ -37,15 +37,15 @@ async def test_an_event_for_each_ref(adapter: HuggingFaceAdapter, backend: HubBa
         (None, "repo.content.update"),
     ]
     assert len({event.id for event in events}) == 4 and {event.model for event in events} == {version.model}
-    assert adapter.parse_event(SECRET, backend.message(version, updatedRefs=refs[-1:])) == []
+    assert await adapter.parse_event(SECRET, backend.message(version, updatedRefs=refs[-1:])) == []
 
 
 async def test_of_others(adapter: HuggingFaceAdapter, backend: HubBackend) -> None:
     version = await steps.new_version(adapter, backend)
     repo = json.loads(backend.message(version))["repo"]
     for other in ({"type": "dataset"}, {"name": "somebody/model"}):
-        assert adapter.parse_event(SECRET, backend.message(version, repo={**repo, **other})) == []
-    [event] = adapter.parse_event(SECRET, backend.message(version, updatedRefs=None))
+        assert await adapter.parse_event(SECRET, backend.message(version, repo={**repo, **other})) == []
+    [event] = await adapter.parse_event(SECRET, backend.message(version, updatedRefs=None))
     assert (event.model, event.version) == (version.model, None)
 
 
@@ -53,6 +53,6 @@ async def test_without_a_secret_none_are_taken(backend: HubBackend) -> None:
     adapter = await backend.open_adapter(webhook_secret=None)
     try:
         with pytest.raises(Unsupported):
-            adapter.parse_event({"x-webhook-secret": ""}, b"{}")
+            await adapter.parse_event({"x-webhook-secret": ""}, b"{}")
     finally:
         await adapter.aclose()

@@ -12,10 +12,10 @@ from fedreg_adapters.memory.adapter import narrowed
 from fedreg_adapters.memory.manifest import MANIFEST as MANIFEST
 from fedreg_adapters.memory.manifest import MemoryOptions
 
-from .backend import MemoryBackend
+from .backend import SECRET, MemoryBackend
 
 STAGES = StageOptions(held_by=Holder.NATIVE, map={PRODUCTION: "live", STAGING: "trial"})
-CAPABILITIES = narrowed(MemoryOptions(stages=STAGES))
+CAPABILITIES = narrowed(MemoryOptions(stages=STAGES, event_secret=SECRET))
 
 
 @pytest.fixture

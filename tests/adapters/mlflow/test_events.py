@@ -79,6 +79,6 @@ def test_signed_nonsense(body: bytes) -> None:
         parse_event(signed(body), body, secret=SECRET, registry="prod", now=NOW)
 
 
-def test_without_a_secret_no_event_is_taken(connect: Opener) -> None:
+async def test_without_a_secret_no_event_is_taken(connect: Opener) -> None:
     with pytest.raises(Unsupported):
-        connect(url="http://127.0.0.1:1").parse_event({}, b"{}")
+        await connect(url="http://127.0.0.1:1").parse_event({}, b"{}")

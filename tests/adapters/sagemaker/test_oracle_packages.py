@@ -156,7 +156,7 @@ async def test_events_of_the_service_are_understood(adapter: SageMakerAdapter, b
     await adapter.set_approval(version.id, Approval.APPROVED)
     sent = (await backend.control("events"))["events"]
     headers = {"x-fedreg-event-secret": backend.options().event_secret or ""}
-    events = [event for body in sent for event in adapter.parse_event(headers, json.dumps(body).encode())]
+    events = [event for body in sent for event in await adapter.parse_event(headers, json.dumps(body).encode())]
     assert [(event.model, event.version, event.kind) for event in events] == [
         (long_name, "1", "updated"),
         (long_name, "1", "stage"),

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import grpc
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from google.auth import crypt, jwt
 from google.cloud import aiplatform_v1 as sdk
 from google.cloud.aiplatform_v1.services.metadata_service.transports import MetadataServiceGrpcTransport
 from google.cloud.aiplatform_v1.services.model_service.transports import ModelServiceGrpcTransport
@@ -16,10 +28,11 @@ from google.cloud.aiplatform_v1.services.model_service.transports import ModelSe
 from fedreg.domain.calls import Calls
 from fedreg.domain.lineage import Relation
 from fedreg.domain.models import Version
-from fedreg.testing.backend import Action, Backend, Fault, Match, Reply, Trouble
+from fedreg.testing.backend import Action, Backend, Fault, Match, Pushed, Reply, Trouble
 from fedreg.testing.faults import FaultProxy
 from fedreg_adapters.vertex.adapter import VertexAdapter
 from fedreg_adapters.vertex.manifest import MANIFEST, VertexOptions
+from fedreg_adapters.vertex.mapping import native_of
 from fedreg_adapters.vertex.standin import STANDIN, Standin, create_app
 from fedreg_adapters.vertex.standin_gcs import BUCKETS
 from fedreg_adapters.vertex.standin_state import Ways
@@ -47,6 +60,61 @@ XML_REFUSALS = {
     Trouble.EXPIRED: (401, "AuthenticationRequired"),
     Trouble.FORBIDDEN: (403, "AccessDenied"),
 }
+
+
+AUDIENCE, EMAIL = "https://gateway.example/v1/events/vx", "pusher@acme.iam.gserviceaccount.com"
+KEY_ID = "key-1"
+
+
+@cache
+def private_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+def certificate() -> str:
+    """As Google's endpoint gives them: X.509 in PEM, by key id."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "federated-signon.system.gserviceaccount.com")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(private_key().public_key())
+    made = made.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    return made.sign(private_key(), SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def signer(key_id: str = KEY_ID) -> crypt.RSASigner:
+    pem = private_key().private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    return crypt.RSASigner.from_string(pem, key_id)
+
+
+def bearer(**changes: Any) -> dict[str, str]:
+    """The header of a push: an ID token of the configured subscription, but for `changes`."""
+    now = time.time()
+    claims = {"aud": AUDIENCE, "email": EMAIL, "email_verified": True, "iss": "https://accounts.google.com"}
+    times = {"iat": int(now), "exp": int(now) + 3600, "sub": "1"}
+    return {"authorization": f"Bearer {jwt.encode(signer(), {**claims, **times, **changes}).decode()}"}
+
+
+def log_entry(method: str, resource: str, **more: Any) -> dict[str, Any]:
+    """An audit log entry of the registry."""
+    payload = {
+        "@type": "type.googleapis.com/google.cloud.audit.AuditLog",
+        "serviceName": "aiplatform.googleapis.com",
+        "methodName": f"google.cloud.aiplatform.v1.ModelService.{method}",
+        "resourceName": resource,
+    }
+    return {
+        "protoPayload": {**payload, **more},
+        "insertId": "1ab2c3",
+        "timestamp": "2026-01-01T00:00:00.123456789Z",
+        "logName": f"projects/{PROJECT}/logs/cloudaudit.googleapis.com%2Factivity",
+    }
+
+
+def push(entry: Mapping[str, Any]) -> bytes:
+    """A push of Pub/Sub with a log entry."""
+    data = base64.b64encode(json.dumps(entry).encode()).decode()
+    return json.dumps(
+        {"message": {"data": data, "messageId": "7"}, "subscription": "projects/acme/subscriptions/s"}
+    ).encode()
 
 
 class BothFaults:
@@ -81,11 +149,13 @@ class VertexBackend(Backend):
         self.app = create_app(ways=Ways(**ways))
         self._runner = web.AppRunner(self.app, access_log=None)
         self._clients: dict[type[Any], Any] = {}
+        self.certificates_fetched = 0
 
     async def start(self) -> None:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.gcs_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await self._serve_certificates()
         self.registry_proxy = GrpcFaults(self.standin.address)
         self.gcs_proxy = FaultProxy(self.gcs_url)
         await self.registry_proxy.start()
@@ -98,6 +168,32 @@ class VertexBackend(Backend):
         await self.gcs_proxy.aclose()
         await self.registry_proxy.aclose()
         await self._runner.cleanup()
+        await self._certificates.cleanup()
+
+    async def _serve_certificates(self) -> None:
+        """Google's certificates of ID tokens."""
+
+        async def serve(request: web.Request) -> web.Response:
+            self.certificates_fetched += 1
+            return web.json_response({KEY_ID: certificate()})
+
+        app = web.Application()
+        app.router.add_get("/oauth2/v1/certs", serve)
+        self._certificates = web.AppRunner(app, access_log=None)
+        await self._certificates.setup()
+        await web.TCPSite(self._certificates, "127.0.0.1", 0).start()
+        self.certs_url = f"http://127.0.0.1:{self._certificates.addresses[0][1]}"
+
+    def pushed(self, version: Version) -> Pushed:
+        name = f"{PARENT}/models/{native_of(version.model)}@{version.version}"
+        body = push(log_entry("UpdateModel", name))
+        return Pushed(headers=bearer(), body=body, model=version.model, version=version.version)
+
+    def forged(self, version: Version) -> Sequence[Pushed]:
+        genuine = self.pushed(version)
+        return [
+            replace(genuine, headers=headers) for headers in ({}, bearer(aud="other"), {"authorization": "Bearer x"})
+        ]
 
     @property
     def standin(self) -> Standin:
@@ -113,6 +209,9 @@ class VertexBackend(Backend):
             "insecure": True,
             "image": "europe-docker.pkg.dev/acme/serve:1",
             "timeout": 4.0,
+            "event_audience": AUDIENCE,
+            "event_email": EMAIL,
+            "certs_endpoint": self.certs_url,
         }
         return VertexOptions(**{**given, **changes})
 

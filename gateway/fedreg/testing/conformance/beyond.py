@@ -66,27 +66,28 @@ class TestEvents:
     async def test_says_what_changed(self, adapter: RegistryAdapter, backend: Backend) -> None:
         version = await steps.new_version(adapter, backend)
         pushed = backend.pushed(version)
-        [event] = adapter.parse_event(pushed.headers, pushed.body)
+        [event] = await adapter.parse_event(pushed.headers, pushed.body)
         assert (event.model, event.version) == (pushed.model, pushed.version)
         assert event.id and event.kind
 
     async def test_same_message_same_id(self, adapter: RegistryAdapter, backend: Backend) -> None:
         pushed = backend.pushed(await steps.new_version(adapter, backend))
-        first, second = (adapter.parse_event(pushed.headers, pushed.body) for _ in range(2))
+        first = await adapter.parse_event(pushed.headers, pushed.body)
+        second = await adapter.parse_event(pushed.headers, pushed.body)
         assert first == second, "duplicates are told by the id"
 
     async def test_forged(self, adapter: RegistryAdapter, backend: Backend) -> None:
         for forged in backend.forged(await steps.new_version(adapter, backend)):
             with pytest.raises(Forbidden):
-                adapter.parse_event(forged.headers, forged.body)
+                await adapter.parse_event(forged.headers, forged.body)
 
     @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b"null", b'{"id": 1}', b"\xff\xfe"])
     async def test_nonsense(self, adapter: RegistryAdapter, backend: Backend, body: bytes) -> None:
         pushed = backend.pushed(await steps.new_version(adapter, backend))
         with pytest.raises((Forbidden, InvalidRequest)):
-            adapter.parse_event(pushed.headers, body)
+            await adapter.parse_event(pushed.headers, body)
         with pytest.raises((Forbidden, InvalidRequest)):
-            adapter.parse_event({}, body)
+            await adapter.parse_event({}, body)
 
 
 def _fields(adapter: RegistryAdapter, backend: Backend) -> dict[str, Any]:

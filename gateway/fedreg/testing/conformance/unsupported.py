@@ -23,7 +23,7 @@ FILE = steps.file_source("a", b"x")
 
 
 async def parse_event(adapter: RegistryAdapter) -> None:
-    adapter.parse_event({}, b"{}")
+    await adapter.parse_event({}, b"{}")
 
 
 async def open_file(adapter: RegistryAdapter) -> None:

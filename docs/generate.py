@@ -31,6 +31,8 @@ from fedreg.registries.policy import CallPolicy
 from fedreg.settings import json_schema
 from fedreg.settings.links import LinkMember, LinkSettings
 from fedreg.settings.sections import (
+    AnchorSettings,
+    AuditSettings,
     AuthSettings,
     Role,
     ServerSettings,
@@ -242,6 +244,8 @@ def _configuration(manifests: Mapping[str, AdapterManifest]) -> str:
         ("auth.tokens[]", TokenSettings),
         ("server", ServerSettings),
         ("telemetry", TelemetrySettings),
+        ("audit", AuditSettings),
+        ("audit.anchors[]", AnchorSettings),
         ("links.NAME", LinkSettings),
         ("links.NAME.members[]", LinkMember),
         ("registries.NAME.calls", CallPolicy),
@@ -374,7 +378,15 @@ def _plain(value: Any) -> str:
 
 def _type_name(kind: Any) -> str:
     """A type as a YAML author reads it: `text`, `number`, `list of text`."""
-    plain = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null", Any: "any"}
+    plain = {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "true or false",
+        type(None): "null",
+        Any: "any",
+        Path: "file",
+    }
     if kind in plain:
         return plain[kind]
     parts = [_type_name(part) for part in get_args(kind) if part not in (type(None), ...)]

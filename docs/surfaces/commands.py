@@ -204,6 +204,8 @@ class _Trial:
             path.write_text(json.dumps(header) + "\n")
         else:
             path = self._folder / f"{name}{which}.jsonl"
+            if name in ("anchors", "public_key"):
+                path.write_text(f"{name}{which}")
         return path
 
 

@@ -18,6 +18,7 @@ from fedreg.domain.errors import FedregError
 from fedreg.engine.port import Context, Engine
 from fedreg.registries.federation import Federation
 from fedreg.registries.metrics import CallMetrics
+from fedreg.services.anchors import check_key, sign_for_ever, sign_last
 from fedreg.services.changes import run_change
 from fedreg.services.check_operation import run_check
 from fedreg.services.copy import run_copy
@@ -62,7 +63,10 @@ async def open_gateway(
             store=store,
             make_engine=partial(_make_engine, engine_url, layers),
             stage_order=settings.stage_order,
+            audit=settings.audit,
         )
+        if settings.audit is not None and not read_only:
+            stack.push_async_callback(sign_last, gateway)
         stack.push_async_callback(gateway.close_engine)
         stack.push_async_callback(gateway.scans.aclose)
         yield gateway
@@ -89,15 +93,17 @@ async def serve_gateway(
         open_tracing(settings) as tracing,
         open_gateway(settings, metrics=tracing.call_metrics(collector), tracing=tracing) as gateway,
     ):
+        await check_key(gateway)
         await gateway.launched_engine()
         app = create_app(gateway, settings, collector=collector, around=tracing.middlewares())
         async with open_server(app, settings, host=host, port=port) as url:
             await gateway.store.set_address(url)
-            reconciling = asyncio.create_task(_reconcile_for_ever(gateway))
+            tasks = [asyncio.create_task(_reconcile_for_ever(gateway)), asyncio.create_task(sign_for_ever(gateway))]
             ready(url)
             await stop.wait()
             log.info("stopping")
-            reconciling.cancel()
+            for task in tasks:
+                task.cancel()
 
 
 async def _reconcile_for_ever(gateway: Gateway) -> None:

@@ -167,3 +167,5 @@ async def _look_back(api: Any) -> None:
     audit = await api("GET", "/v1/audit", query={"actor": "anonymous"}, expect=200)
     verified = await api("GET", "/v1/audit/verify", expect=200)
     assert verified.json["ok"] is True and verified.json["entries"] >= len(audit.json["items"]) > 8
+    await api("POST", "/v1/audit/verify", body={"anchors": "{}"}, expect=400)
+    await api("GET", "/v1/audit/key", expect=404)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
@@ -12,6 +13,7 @@ from fedreg.client.interface import Client
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.records import JournalEntry
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import Verification
 
 BROKEN = 1
 COLUMNS = (
@@ -45,28 +47,41 @@ def history(ctx: click.Context, ref: str, output: str) -> None:
 @click.option("--until", metavar="TIME")
 @click.option("--actor", metavar="A")
 @click.option("--model", metavar="NAME")
-@click.option("--verify", is_flag=True, help="Check that the chain is whole instead.")
+@click.option("--verify", is_flag=True, help="Check that the journal is whole instead: exit code 1 where it is not.")
+@click.option(
+    "--anchors", type=click.Path(path_type=Path), metavar="FILE", help="With --verify: signed heads to check."
+)
+@click.option("--public-key", type=click.Path(path_type=Path), metavar="FILE", help="With --verify: who signed them.")
+@click.option("--key", is_flag=True, help="Print the public half of the signing key instead, made on first use.")
 @format_option
 @click.pass_context
 def audit(
     ctx: click.Context,
+    /,
     since: str | None,
     until: str | None,
     actor: str | None,
     model: str | None,
     verify: bool,
+    anchors: Path | None,
+    public_key: Path | None,
+    key: bool,
     output: str,
 ) -> int:
     """The journal of all changes, oldest first."""
+    _refuse_together(verify, key, anchors, public_key)
     if verify:
-        verification = run_reading(ctx, lambda client: client.verify_audit())
-        fields = {
-            "journal": "whole" if verification.ok else "BROKEN",
-            "entries": verification.entries,
-            "broken at": verification.broken_at,
-        }
-        print_item(verification, fields, output, name=str(fields["journal"]))
-        return 0 if verification.ok else BROKEN
+        heads, signer = _read("--anchors", anchors), _read("--public-key", public_key)
+        return _print_verification(
+            run_reading(ctx, lambda client: client.verify_audit(anchors=heads, public_key=signer)), output
+        )
+    if key:
+        found = run_reading(ctx, lambda client: client.audit_key())
+        if output == "table":
+            click.echo(found.public_key, nl=False)
+        else:
+            print_item(found, {"key": found.key_id, "public key": found.public_key}, output, name=found.key_id)
+        return 0
     start, end = _time("--since", since), _time("--until", until)
 
     async def read(client: Client) -> list[JournalEntry]:
@@ -75,6 +90,39 @@ def audit(
     entries = run_reading(ctx, read)
     print_rows(entries, COLUMNS, output, name=lambda entry: str(entry.sequence))
     return 0
+
+
+def _refuse_together(verify: bool, key: bool, anchors: Path | None, public_key: Path | None) -> None:
+    if verify and key:
+        raise InvalidRequest("--verify and --key are both given", cure="give one of them")
+    if (anchors or public_key) and not verify:
+        name = "--anchors" if anchors else "--public-key"
+        raise InvalidRequest(f"{name} is of use with --verify only", cure="add --verify")
+
+
+def _print_verification(found: Verification, output: str) -> int:
+    fields = {
+        "journal": "whole" if found.ok else "BROKEN",
+        "entries": found.entries,
+        "broken at": found.broken_at,
+        "fault": found.fault.value if found.fault else None,
+        "detail": found.detail,
+        "signed heads": found.heads,
+        "vouched until": found.vouched_until,
+        "bad heads": [f"{head.place}: {head.why}" for head in found.bad_heads],
+    }
+    print_item(found, fields, output, name=str(fields["journal"]))
+    return 0 if found.ok else BROKEN
+
+
+def _read(option: str, path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise InvalidRequest(f"{option} {str(path)!r} can't be read: {why}", cure="name a file that can be") from error
 
 
 def _subject(entry: JournalEntry) -> str:

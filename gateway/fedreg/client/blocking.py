@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fedreg.client import interface
 from fedreg.client.interface import Progress
+from fedreg.domain.evidence import AuditKey
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import Model, Version
 from fedreg.domain.records import IntentKind, IntentState, InventoryQuery, JournalEntry, Sort
@@ -191,9 +192,13 @@ class Client:
         """The journal, oldest first."""
         return self._iterate(self._client.audit(since=since, until=until, actor=actor, model=model))
 
-    def verify_audit(self) -> Verification:
-        """Whether the journal's chain is whole."""
-        return self._run(self._client.verify_audit())
+    def verify_audit(self, *, anchors: str | None = None, public_key: str | None = None) -> Verification:
+        """Whether the journal is whole, by its chain and by signed heads."""
+        return self._run(self._client.verify_audit(anchors=anchors, public_key=public_key))
+
+    def audit_key(self) -> AuditKey:
+        """The public half of the key that signs the journal's heads."""
+        return self._run(self._client.audit_key())
 
     # -- moving --------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fedreg.domain.errors import FedregError, InvalidRequest, NotFound
+from fedreg.domain.evidence import AuditKey
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import Model, Version
 from fedreg.domain.records import IntentKind, IntentState, InventoryQuery, InventoryRow, JournalEntry, Sort
@@ -207,8 +208,16 @@ class Client(ABC):
         """The journal, oldest first. `since` is inclusive, `until` is not; both are aware datetimes."""
 
     @abstractmethod
-    async def verify_audit(self) -> Verification:
-        """Whether the journal's chain is whole."""
+    async def verify_audit(self, *, anchors: str | None = None, public_key: str | None = None) -> Verification:
+        """Whether the journal is whole: by its chain, and by the signed heads in the store and outside of it.
+
+        `anchors`: the lines of an anchor file, instead of the files that are configured. `public_key`: PEM, instead of
+        the configured key's public half. Raises InvalidRequest for anchors without any key, and for what is no key.
+        """
+
+    @abstractmethod
+    async def audit_key(self) -> AuditKey:
+        """The public half of the key that signs the journal's heads. Raises NotFound where none is configured."""
 
     # -- moving --------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from fedreg.bootstrap import open_gateway
 from fedreg.client.directory import write_directory
 from fedreg.client.interface import PAGE, Client, Progress, as_model, as_ref
 from fedreg.domain.errors import NotFound
+from fedreg.domain.evidence import AuditKey
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import (
     FileEntry,
@@ -52,6 +53,7 @@ from fedreg.domain.reports import (
     VersionView,
 )
 from fedreg.domain.stages import Approval, parse_approval
+from fedreg.services import anchors as anchoring
 from fedreg.services import (
     audit,
     catalog,
@@ -182,8 +184,11 @@ class LocalClient(Client):
                 return
             seen = entries[-1].sequence
 
-    async def verify_audit(self) -> Verification:
-        return await audit.verify_audit(self.gateway)
+    async def verify_audit(self, *, anchors: str | None = None, public_key: str | None = None) -> Verification:
+        return await audit.verify_audit(self.gateway, anchors=anchors, public_key=public_key)
+
+    async def audit_key(self) -> AuditKey:
+        return await anchoring.get_audit_key(self.gateway)
 
     # -- moving --------------------------------------------------------------------------------------------
 

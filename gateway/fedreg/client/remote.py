@@ -19,6 +19,7 @@ from fedreg.client.directory import write_directory
 from fedreg.client.interface import Client, Progress, as_model, as_ref
 from fedreg.client.transport import Page, Transport, fill, open_transport
 from fedreg.domain.errors import Cancelled, FedregError, Incomplete, NotFound, RegistryError, Unsupported
+from fedreg.domain.evidence import AuditKey
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import FileEntry, Model, Version
 from fedreg.domain.records import ENDED, IntentKind, IntentState, InventoryQuery, JournalEntry
@@ -187,8 +188,12 @@ class RemoteClient(Client):
         async for entry in self._http.pages("/v1/audit", JournalEntry, query=query):
             yield entry
 
-    async def verify_audit(self) -> Verification:
-        return await self._http.get("/v1/audit/verify", Verification)
+    async def verify_audit(self, *, anchors: str | None = None, public_key: str | None = None) -> Verification:
+        body = {"anchors": anchors, "public_key": public_key}
+        return (await self._http.post("/v1/audit/verify", Verification, body))[0]
+
+    async def audit_key(self) -> AuditKey:
+        return await self._http.get("/v1/audit/key", AuditKey)
 
     # -- moving --------------------------------------------------------------------------------------------
 

@@ -153,13 +153,18 @@ class Counterpart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanState:
-    """How far the index of a registry is. `cursor` resumes an unfinished sweep or asks for later changes."""
+    """How far the index of a registry is. `cursor` resumes an unfinished sweep or asks for later changes.
+
+    `covered_since`: when the first scan was complete. `swept_at`: when the last complete one began.
+    """
 
     registry: str
     cursor: str | None = None
     sweep_started_at: datetime | None = None
     completed_at: datetime | None = None
     error: Mapping[str, Any] | None = None
+    covered_since: datetime | None = None
+    swept_at: datetime | None = None
 
 
 class Sort(StrEnum):

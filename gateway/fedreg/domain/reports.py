@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from fedreg.domain.capabilities import Capabilities
+from fedreg.domain.evidence import BadHead, Fault
 from fedreg.domain.lineage import Edge, Node
 from fedreg.domain.manifest import Digest
 from fedreg.domain.models import FileEntry, Finding, Model, ModelDraft, Version, VersionDraft, VersionId
@@ -272,8 +273,18 @@ class Facets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """`entries` were found to be in order; `broken_at` is the sequence of the first that is not."""
+    """`entries` were found to be in order; `broken_at` is the sequence of the first that is not, `fault` what it has.
+
+    `heads` signed heads were held against the chain, and vouch for every entry up to `vouched_until`. Where an entry
+    differs from what was signed, and nothing between `vouched_until` and `broken_at` was, any of those may be the
+    one that was changed; `detail` says so. `bad_heads` are forged, unsigned or of another store.
+    """
 
     ok: bool
     entries: int
     broken_at: int | None = None
+    fault: Fault | None = None
+    detail: str | None = None
+    heads: int = 0
+    vouched_until: int | None = None
+    bad_heads: tuple[BadHead, ...] = ()

@@ -15,6 +15,7 @@ from fedreg.domain.reports import RefreshReport
 from fedreg.domain.stages import DEFAULT_ORDER
 from fedreg.engine.port import Engine
 from fedreg.registries.federation import Federation
+from fedreg.settings.sections import AuditSettings
 from fedreg.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,8 @@ class Gateway:
     store: Store
     make_engine: Callable[[Gateway], Engine]
     stage_order: tuple[str, ...] = DEFAULT_ORDER
+    audit: AuditSettings | None = None
+    anchored: dict[str, int] = field(default_factory=dict)  # address -> the head that it has got from this process
     now: Callable[[], datetime] = utc_now
     locks: Locks = field(default_factory=Locks)
     scans: Scans = field(default_factory=Scans)

@@ -97,6 +97,8 @@ async def _scan(gateway: Gateway, registry: str, wants_full: bool) -> RefreshRep
             cursor=cursor,
             sweep_started_at=None if batch.complete else started,
             completed_at=gateway.now() if batch.complete else state.completed_at,
+            covered_since=state.covered_since or (gateway.now() if batch.complete else None),
+            swept_at=started if batch.complete else state.swept_at,
             error=None,
         )
         changes += await _store_batch(gateway, batch, progress, sweep=started, baseline=state.completed_at is None)

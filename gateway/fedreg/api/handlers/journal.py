@@ -15,11 +15,12 @@ from fedreg.api.context import gateway_of, model_ref, principal_of, version_ref
 from fedreg.api.encoding import Listing, Request
 from fedreg.api.paging import PageQuery, end_page, parse_sequence
 from fedreg.domain.errors import Forbidden
+from fedreg.domain.evidence import AuditKey
 from fedreg.domain.lineage import Node
 from fedreg.domain.records import JournalEntry
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import LineageGraph, Verification
-from fedreg.services import audit
+from fedreg.services import anchors, audit
 from fedreg.services.lineage import DEFAULT_DEPTH
 from fedreg.services.lineage import get_lineage as read_lineage
 from fedreg.settings.sections import Role
@@ -87,6 +88,23 @@ async def list_audit(request: web.Request, *, query: AuditQuery) -> Listing[Jour
 async def verify_audit(request: web.Request) -> Verification:
     principal_of(request).require_everywhere(Role.ADMIN)
     return await audit.verify_audit(gateway_of(request))
+
+
+class Evidence(Request, frozen=True, kw_only=True):
+    """What to hold the journal against, instead of the configured anchors and key."""
+
+    anchors: Annotated[str, Meta(description="the lines of an anchor file")] | None = None
+    public_key: Annotated[str, Meta(description="one or several Ed25519 public keys as PEM")] | None = None
+
+
+async def verify_against(request: web.Request, *, body: Evidence) -> Verification:
+    principal_of(request).require_everywhere(Role.ADMIN)
+    return await audit.verify_audit(gateway_of(request), anchors=body.anchors, public_key=body.public_key)
+
+
+async def get_audit_key(request: web.Request) -> AuditKey:
+    principal_of(request).require_everywhere(Role.ADMIN)
+    return await anchors.get_audit_key(gateway_of(request))
 
 
 async def _list_history(request: web.Request, ref: Ref, query: PageQuery) -> Listing[JournalEntry]:

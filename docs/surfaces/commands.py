@@ -32,6 +32,7 @@ WORDS = {
     "params": ("key=left", "key=right"),
     "since": ("2026-01-01", "2026-01-02"),
     "until": ("2026-01-01", "2026-01-02"),
+    "as_of": ("2026-01-01", "2026-01-02"),
     "max_age": ("1h", "2h"),
     "carry": ("stages", "aliases"),
 }

@@ -161,7 +161,7 @@ async def _look_back(api: Any) -> None:
     assert [edge["relation"] for edge in graph.json["edges"]] == ["copied_from"] * 2  # by a copy, by a migration
     history = await api("GET", f"{V}/history", **VERSION, expect=200)
     actions = [entry["change"]["action"] for entry in history.json["items"]]
-    assert actions[:3] == ["tags_set", "description_set", "alias_set"]
+    assert actions[:4] == ["created", "tags_set", "description_set", "alias_set"]
     await api("GET", f"{M}/history", **MODEL, expect=200)
     await api("GET", "/v1/operations", query={"kind": "copy", "state": "succeeded"}, expect=200)
     audit = await api("GET", "/v1/audit", query={"actor": "anonymous"}, expect=200)

@@ -90,19 +90,7 @@ async def test_heads_can_be_checked_with_other_tools(three: Settings, tmp_path: 
     fields = json.loads((tmp_path / "heads.jsonl").read_text().splitlines()[1])
     (tmp_path / "signature").write_bytes(b64decode(fields.pop("signature")))
     (tmp_path / "signed").write_text(json.dumps(fields, sort_keys=True, separators=(",", ":")))
-    command = [
-        "openssl",
-        "pkeyutl",
-        "-verify",
-        "-pubin",
-        "-inkey",
-        "key.pub",
-        "-rawin",
-        "-in",
-        "signed",
-        "-sigfile",
-        "signature",
-    ]
+    command = "openssl pkeyutl -verify -pubin -inkey key.pub -rawin -in signed -sigfile signature"
     done = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

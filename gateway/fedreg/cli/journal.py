@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from fedreg.cli.output import Column, format_option, print_item, print_rows
+from fedreg.cli.output import Column, format_option, note, print_item, print_rows
 from fedreg.cli.session import run_reading
+from fedreg.cli.times import parse_time
 from fedreg.client.interface import Client
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.records import JournalEntry
@@ -39,6 +39,7 @@ def history(ctx: click.Context, ref: str, output: str) -> None:
     """What happened to a model or version, oldest first: when, by whom, why, before and after."""
     parsed = Ref.parse(ref)
     entries = run_reading(ctx, lambda client: client.history(parsed))
+    note(f"the journal covers {parsed.registry} since {entries.covered_since or 'never: it was not scanned yet'}")
     print_rows(entries, COLUMNS, output, name=lambda entry: str(entry.sequence))
 
 
@@ -82,7 +83,7 @@ def audit(
         else:
             print_item(found, {"key": found.key_id, "public key": found.public_key}, output, name=found.key_id)
         return 0
-    start, end = _time("--since", since), _time("--until", until)
+    start, end = parse_time("--since", since), parse_time("--until", until)
 
     async def read(client: Client) -> list[JournalEntry]:
         return [entry async for entry in client.audit(since=start, until=end, actor=actor, model=model)]
@@ -135,15 +136,3 @@ def _state(value: object) -> object:
     if isinstance(value, dict):
         return {key: item for key, item in value.items() if item is not None and key != "source_identity"}
     return value
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidRequest(
-            f"{option} {text!r} is no time", cure="write it as 2026-01-31 or 2026-01-31T12:00:00Z"
-        ) from error
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

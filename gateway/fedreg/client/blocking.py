@@ -31,6 +31,7 @@ from fedreg.domain.reports import (
     Diagnosis,
     DownloadReport,
     Facets,
+    History,
     Inventory,
     LineageGraph,
     ModelView,
@@ -114,6 +115,7 @@ class Client:
         tag: tuple[str, str] | None = None,
         digest: str | None = None,
         search: str | None = None,
+        as_of: datetime | None = None,
     ) -> Facets:
         """How many versions the index has that match all filters, by registry, stage and approval."""
         return self._run(
@@ -126,6 +128,7 @@ class Client:
                 tag=tag,
                 digest=digest,
                 search=search,
+                as_of=as_of,
             )
         )
 
@@ -177,7 +180,7 @@ class Client:
         """What led to a version and what came of it."""
         return self._run(self._client.lineage(ref, upstream=upstream, downstream=downstream, depth=depth))
 
-    def history(self, ref: Ref | str) -> list[JournalEntry]:
+    def history(self, ref: Ref | str) -> History:
         """What happened to a model or version, oldest first."""
         return self._run(self._client.history(ref))
 

@@ -32,6 +32,7 @@ from fedreg.domain.reports import (
     Diagnosis,
     DownloadReport,
     Facets,
+    History,
     Inventory,
     LineageGraph,
     ModelView,
@@ -104,6 +105,11 @@ class Client(ABC):
         A registry never scanned is scanned first; with `refresh` all asked for are, with `max_age` those last
         scanned longer ago. A registry that is down never fails the answer: `partial` names it. Raises NotFound for
         an unknown registry, InvalidRequest for an unknown order and for a bad cursor.
+
+        With `query.as_of` it is what was there then, told from the journal: values that it can't tell are `unknown`,
+        and a registry that was not covered has one row that is, an entry in `partial`, and its `coverage`. A row that
+        may match a filter is among the answers. Raises InvalidRequest for a time in the future, and together with
+        `refresh`, `max_age` or another order than by name.
         """
 
     @abstractmethod
@@ -118,10 +124,12 @@ class Client(ABC):
         tag: tuple[str, str] | None = None,
         digest: str | None = None,
         search: str | None = None,
+        as_of: datetime | None = None,
     ) -> Facets:
         """How many versions the index has that match all filters, by registry, stage and approval.
 
-        Raises NotFound for an unknown registry.
+        With `as_of` of that time, in the registries that were covered then. Raises NotFound for an unknown registry,
+        InvalidRequest for a time in the future or one at which none was covered.
         """
 
     @abstractmethod
@@ -193,8 +201,8 @@ class Client(ABC):
         """What led to a version and what came of it, across registries."""
 
     @abstractmethod
-    async def history(self, ref: Ref | str) -> list[JournalEntry]:
-        """What happened to a model or version, oldest first."""
+    async def history(self, ref: Ref | str) -> History:
+        """What happened to a model or version, oldest first; `covered_since` says from when on that is all."""
 
     @abstractmethod
     def audit(

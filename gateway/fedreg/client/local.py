@@ -42,6 +42,7 @@ from fedreg.domain.reports import (
     Diagnosis,
     DownloadReport,
     Facets,
+    History,
     Inventory,
     LineageGraph,
     ModelView,
@@ -65,6 +66,7 @@ from fedreg.services import (
     intents,
     lineage,
     operations,
+    past,
     promotion,
     refresh,
 )
@@ -122,6 +124,7 @@ class LocalClient(Client):
         tag: tuple[str, str] | None = None,
         digest: str | None = None,
         search: str | None = None,
+        as_of: datetime | None = None,
     ) -> Facets:
         query = InventoryQuery(
             registries=tuple(registries),
@@ -132,6 +135,7 @@ class LocalClient(Client):
             tag=tag,
             digest=digest,
             search=search,
+            as_of=as_of,
         )
         return await catalog.list_facets(self.gateway, query)
 
@@ -162,8 +166,11 @@ class LocalClient(Client):
             self.gateway, as_ref(ref), upstream=upstream, downstream=downstream, depth=depth
         )
 
-    async def history(self, ref: Ref | str) -> list[JournalEntry]:
-        return await audit.list_history(self.gateway, as_ref(ref), limit=WHOLE_HISTORY)
+    async def history(self, ref: Ref | str) -> History:
+        parsed = as_ref(ref)
+        entries = await audit.list_history(self.gateway, parsed, limit=WHOLE_HISTORY)
+        [coverage] = await past.list_coverage(self.gateway, [parsed.registry])
+        return History(entries, covered_since=coverage.since)
 
     async def audit(
         self,

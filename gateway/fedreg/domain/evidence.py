@@ -41,6 +41,19 @@ class BadHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Of what times the journal can tell. `since`: when the registry's first scan was complete, None where none was.
+
+    `until`: when the last complete scan began; of later times what this gateway did is told, and what others did once
+    a scan has seen it.
+    """
+
+    registry: str
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditKey:
     """The public half of the key that signs heads, as PEM; `key_id` is what heads call it."""
 

@@ -9,16 +9,18 @@ from enum import StrEnum
 from typing import Any
 
 from fedreg.domain.capabilities import Capabilities
-from fedreg.domain.evidence import BadHead, Fault
+from fedreg.domain.evidence import BadHead, Coverage, Fault
 from fedreg.domain.lineage import Edge, Node
 from fedreg.domain.manifest import Digest
 from fedreg.domain.models import FileEntry, Finding, Model, ModelDraft, Version, VersionDraft, VersionId
 from fedreg.domain.proofs import Proof
-from fedreg.domain.records import IntentKind, IntentState, InventoryRow
+from fedreg.domain.records import IntentKind, IntentState, InventoryRow, JournalEntry
 from fedreg.domain.refs import Ref
 
 # The code of a `partial` entry whose rows are all there, and perhaps some that are gone.
 DELETIONS_WITHHELD = "deletions_withheld"
+# The code of one for whose registry the journal tells nothing of the time that was asked for.
+NOT_COVERED = "not_covered"
 SAME, DIFFERS, ONLY_SOURCE, ONLY_TARGET, NOT_COMPARABLE, ERROR = "=", "*", "+", "-", "?", "!"
 
 
@@ -165,7 +167,10 @@ class RefreshStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryView:
-    """One configured registry. `error` says why it did not answer, where it was asked."""
+    """One configured registry. `error` says why it did not answer, where it was asked.
+
+    `covered_since`: from when on the journal tells what changed there.
+    """
 
     name: str
     kind: str
@@ -173,6 +178,7 @@ class RegistryView:
     reachable: bool | None = None
     error: Mapping[str, Any] | None = None
     last_scan: datetime | None = None
+    covered_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,11 +192,16 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """A page of the inventory. `partial` names registries whose rows may be missing or old, and why."""
+    """A page of the inventory. `partial` names registries whose rows may be missing or old, and why.
+
+    For a past time `as_of`, `coverage` says of each registry since when the journal can tell.
+    """
 
     items: tuple[InventoryRow, ...]
     next_cursor: str | None = None
     partial: tuple[Mapping[str, Any], ...] = ()
+    as_of: datetime | None = None
+    coverage: tuple[Coverage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +280,14 @@ class Facets:
     registries: dict[str, int]
     stages: dict[str, int]
     approvals: dict[str, int]
+
+
+class History(list[JournalEntry]):
+    """What happened, oldest first. `covered_since`: from when on the journal tells all of it; None: never scanned."""
+
+    def __init__(self, entries: Iterable[JournalEntry] = (), *, covered_since: datetime | None = None) -> None:
+        super().__init__(entries)
+        self.covered_since = covered_since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import ENDED, Actor, Change, Effect, EffectState, Intent, IntentKind, IntentState, RequestKey
 from fedreg.engine.port import Context
 from fedreg.services import intents as promises
+from fedreg.services.change_entries import list_gone, tell_change
 from fedreg.services.effects import CREATED, action_of, journal_values, read_field, register_version, write_field
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
@@ -189,22 +190,30 @@ async def _record(gateway: Gateway, intent_id: str, effect: Effect, touched: Seq
             effects.set_state(tx, intent_id, effect.sequence, EffectState.DONE, now=now)
             if effect.field == CREATED:
                 effects.set_target(tx, effect)
-            journal.append(tx, _change(intent, effect), now)
-            _record_in_index(tx, effect, touched, now)
+            ours = _change(intent, effect)
+            gone = list_gone(tx, effect)
+            seen = _record_in_index(tx, effect, touched, now)
+            journal.append_all(tx, tell_change(tx, ours, seen, gone), now)
         if result is not None:
             _settle(tx, intent_id, result, now)
 
     await gateway.store.write(commit)
 
 
-def _record_in_index(tx: Connection, effect: Effect, touched: Sequence[Version], now: datetime) -> None:
-    if touched:
-        index.upsert_versions(tx, touched, now, None)
+def _record_in_index(tx: Connection, effect: Effect, touched: Sequence[Version], now: datetime) -> list[Change]:
+    """Bring the index up to date; what it had not known is answered."""
+    seen = index.upsert_versions(tx, touched, now, None) if touched else []
+    if effect.field.startswith("alias:"):
+        for model, seen_at in index.list_seen_models(tx, effect.registry, [effect.model]):
+            alias = {effect.field.removeprefix("alias:"): effect.after}
+            aliases = {name: version for name, version in {**model.aliases, **alias}.items() if version}
+            seen += index.upsert_models(tx, [replace(model, aliases=aliases)], seen_at)
     if effect.field == "version.exists":
         gone = VersionId(model=effect.model, version=effect.version or "", identity=effect.identity or "")
         index.delete_versions(tx, effect.registry, [gone])
     elif effect.field == "model.exists" and not effect.after:
         index.delete_models(tx, effect.registry, [effect.model])
+    return seen
 
 
 def _settle(tx: Connection, intent_id: str, result: Any, now: datetime) -> None:

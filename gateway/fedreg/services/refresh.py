@@ -19,14 +19,15 @@ from sqlalchemy import Connection
 
 from fedreg.domain.capabilities import Change
 from fedreg.domain.errors import FedregError, NotFound
-from fedreg.domain.models import Batch, VersionId
+from fedreg.domain.models import Batch
 from fedreg.domain.port import RegistryAdapter
-from fedreg.domain.records import Actor, Origin, ScanState
 from fedreg.domain.records import Change as JournalChange
+from fedreg.domain.records import ScanState
 from fedreg.domain.reports import RefreshReport
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_model_overflow, merge_overflow
 from fedreg.store import index, journal, overflow, scans
+from fedreg.store.differences import tell_model_gone, tell_version_gone
 
 SHOWN = frozenset({Change.CREATED, Change.STAGE, Change.ALIAS, Change.TAGS, Change.APPROVAL})
 RETRY_AFTER = timedelta(seconds=30)  # a registry that failed is not tried again for readers before that
@@ -89,6 +90,7 @@ async def _scan(gateway: Gateway, registry: str, wants_full: bool) -> RefreshRep
     cursor, full = state.cursor if resumed or enough else None, True
     models = versions = changes = 0
     while True:
+        asked = gateway.now()
         batch = await adapter.scan(cursor)
         cursor, full = batch.cursor, full and batch.full
         models, versions = models + len(batch.models), versions + len(batch.versions)
@@ -101,7 +103,7 @@ async def _scan(gateway: Gateway, registry: str, wants_full: bool) -> RefreshRep
             swept_at=started if batch.complete else state.swept_at,
             error=None,
         )
-        changes += await _store_batch(gateway, batch, progress, sweep=started, baseline=state.completed_at is None)
+        changes += await _store_batch(gateway, batch, state, progress, asked=asked, sweep=started)
         if batch.complete:
             break
     deleted, withheld = await _confirm_deletions(gateway, adapter, started) if full else (0, 0)
@@ -115,17 +117,22 @@ async def _scan(gateway: Gateway, registry: str, wants_full: bool) -> RefreshRep
     )
 
 
-async def _store_batch(gateway: Gateway, batch: Batch, state: ScanState, *, sweep: datetime, baseline: bool) -> int:
-    """Index a batch and where the scan is. What changed since the last scan is journalled as observed."""
+async def _store_batch(
+    gateway: Gateway, batch: Batch, before: ScanState, state: ScanState, *, asked: datetime, sweep: datetime
+) -> int:
+    """Index a batch and where the scan is. What changed since the last scan is journalled as observed.
+
+    It was so when it was `asked` for; what nobody had seen was not there yet when the scan before began.
+    """
     models = await merge_model_overflow(gateway, batch.models)
     merged = await merge_overflow(gateway, batch.versions)
-    now = gateway.now()
+    baseline, now = before.completed_at is None, gateway.now()
 
     def commit(tx: Connection) -> int:
-        observed = index.upsert_models(tx, models, now, sweep)
-        observed += index.upsert_versions(tx, merged, now, sweep)
+        observed = index.upsert_models(tx, models, asked, sweep)
+        observed += index.upsert_versions(tx, merged, asked, sweep)
         if not baseline:
-            journal.append_all(tx, observed, now)
+            journal.append_all(tx, [_bound(change, before.swept_at) for change in observed], now)
         scans.set_state(tx, state)
         return len(observed)
 
@@ -153,8 +160,8 @@ async def _confirm_deletions(gateway: Gateway, adapter: RegistryAdapter, sweep: 
     now = gateway.now()
 
     def commit(tx: Connection) -> None:
-        gone = [_deleted(adapter.registry, one.model, one, sweep) for one in versions]
-        gone += [_deleted(adapter.registry, model, None, sweep) for model in models]
+        gone = [tell_version_gone(*seen) for seen in index.list_seen_versions(tx, adapter.registry, versions)]
+        gone += [tell_model_gone(*seen) for seen in index.list_seen_models(tx, adapter.registry, models)]
         journal.append_all(tx, gone, now)
         index.delete_versions(tx, adapter.registry, versions)
         index.delete_models(tx, adapter.registry, models)
@@ -178,14 +185,6 @@ def _is_stale(state: ScanState | None, now: datetime, max_age: timedelta | None)
     return max_age is not None and now - state.completed_at > max_age
 
 
-def _deleted(registry: str, model: str, version: VersionId | None, since: datetime) -> JournalChange:
-    return JournalChange(
-        action="deleted",
-        registry=registry,
-        model=model,
-        version=version.version if version else None,
-        identity=version.identity if version else None,
-        actor=Actor(subject=f"registry:{registry}"),
-        origin=Origin.OBSERVED,
-        not_before=since,
-    )
+def _bound(change: JournalChange, since: datetime | None) -> JournalChange:
+    """What was seen for the first time was made after the scan that did not show it began."""
+    return replace(change, not_before=since) if change.action == "created" and change.not_before is None else change

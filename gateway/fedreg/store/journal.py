@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, insert, select
 from fedreg.domain.records import Actor, Change, JournalEntry, Origin
 from fedreg.store import attribution
 from fedreg.store.chain import GENESIS, hash_entry
-from fedreg.store.columns import to_micros
+from fedreg.store.columns import listed, to_micros
 from fedreg.store.globs import to_sqlite_glob
 from fedreg.store.schema import journal
 
@@ -76,6 +76,12 @@ def list_entries(
         query = query.where(journal.c.recorded_at < until)
     rows = conn.execute(_page(query, after_sequence, newest_first=newest_first).limit(limit))
     return [_to_entry(row) for row in rows]
+
+
+def list_of_models(conn: Connection, registry: str, models: Collection[str]) -> list[JournalEntry]:
+    """All entries of some models and their versions, oldest first."""
+    query = select(journal).where(journal.c.registry == registry, journal.c.model.in_(listed(models)))
+    return [_to_entry(row) for row in conn.execute(query.order_by(journal.c.sequence))]
 
 
 def get_head(conn: Connection) -> tuple[int, str] | None:

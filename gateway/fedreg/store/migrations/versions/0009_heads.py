@@ -1,6 +1,7 @@
 """The journal as evidence: signed heads, the store's id in them, and since when each registry is covered."""
 
 import secrets
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from alembic import op
@@ -26,6 +27,7 @@ def upgrade() -> None:
     op.execute(sa.insert(meta).values(name="store_id", value=secrets.token_hex(16)))
     op.add_column("scans", sa.Column("covered_since", sa.BigInteger(), nullable=True))
     op.add_column("scans", sa.Column("swept_at", sa.BigInteger(), nullable=True))
-    # When the first scan was complete is not known of an older store; that the last one was, is.
+    # Before, the journal was not told of all that came along with a change: what is scanned is covered from now on.
     scans = sa.table("scans", sa.column("covered_since", sa.BigInteger), sa.column("completed_at", sa.BigInteger))
-    op.execute(sa.update(scans).values(covered_since=scans.c.completed_at))
+    now = int(datetime.now(UTC).timestamp() * 1_000_000)
+    op.execute(sa.update(scans).values(covered_since=now).where(scans.c.completed_at.is_not(None)))

@@ -1,4 +1,4 @@
-"""`fedreg audit --verify` and `--key`; what is found is tested in tests/services and tests/store."""
+"""`fedreg audit --verify` and `--key`, `inventory --as-of`: what the command line makes of the journal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,35 @@ def test_without_the_section_there_is_no_key(fedreg: Command) -> None:
     done = fedreg("audit", "--key")
     assert done.code == 3 and "audit is not configured" in done.err
     assert fedreg("audit", "--verify").code == 0
+
+
+def test_what_there_was(fedreg: Command, churn: str) -> None:
+    early = datetime.now(UTC).isoformat()
+    assert fedreg("inventory", "--registry", "left").code == 0
+    before = datetime.now(UTC).isoformat()
+    fedreg("promote", f"{churn}@1", "--to", "production")
+    shown = fedreg("inventory", "--versions", "--registry", "left", "--as-of", before, "--json")
+    assert shown.code == 0 and "left: the journal covers it since 20" in shown.err
+    assert [(row["version"], row["stage"]) for row in json.loads(shown.out)] == [("1", "none"), ("2", "none")]
+    assert "production" not in fedreg("inventory", "--registry", "left", "--as-of", before).out
+    facets = fedreg("inventory", "--registry", "left", "--as-of", before, "--facets", "--json")
+    assert json.loads(facets.out)["stages"] == {"none": 2}
+    nothing = fedreg("inventory", "--registry", "left", "--as-of", early, "-o", "name")
+    assert (nothing.code, nothing.out) == (4, "left:unknown\n")
+    assert "is unknown: covered since" in nothing.err
+    history = fedreg("history", f"{churn}@1")
+    assert history.err.startswith("the journal covers left since 20") and "production" in history.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--as-of", "yesterday"), "--as-of 'yesterday' is no time"),
+        (("--as-of", "2100-01-01"), "is in the future"),
+        (("--as-of", "2026-01-01", "--refresh"), "--as-of asks for the past"),
+        (("--as-of", "2026-01-01", "--max-age", "1h"), "--as-of asks for the past"),
+    ],
+)
+def test_times_that_are_none(fedreg: Command, arguments: tuple[str, ...], message: str) -> None:
+    done = fedreg("inventory", *arguments)
+    assert done.code == 2 and message in done.err and "cure:" in done.err

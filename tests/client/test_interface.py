@@ -188,6 +188,35 @@ async def test_the_journal_against_heads_from_outside(
         await client.verify_audit(public_key="none")
 
 
+async def test_a_past_inventory(client: Client, gateway: Gateway, seed: Seed) -> None:
+    early = gateway.now()
+    await seed()
+    await seed(registry="right")
+    await client.refresh(["left"])
+    before = gateway.now()
+    await client.promote("left:churn@version:1", "production")
+    after = gateway.now()
+    for at, stage, model in ((before, "none", "churn"), (after, "production", "churn"), (early, "unknown", "unknown")):
+        query = InventoryQuery(registries=("left",), as_of=at)
+        for versions in (True, False):
+            page = await client.inventory(query, versions=versions)
+            assert [(row.model, row.stage) for row in page.items] == [(model, stage)]
+            assert page.as_of == at and [one.registry for one in page.coverage] == ["left"]
+            assert [part["error"]["code"] for part in page.partial] == (["not_covered"] if at is early else [])
+    assert (await client.facets(as_of=before)).stages == {"none": 1}
+    assert (await client.facets(["left"], as_of=after, stage="production")).registries == {"left": 1}
+    history = await client.history("left:churn@version:1")
+    assert history.covered_since is not None and early < history.covered_since < before
+    assert history.covered_since == (await client.registry("left")).covered_since
+    assert [entry.change.after for entry in history] == ["production"]
+    assert (await client.history("right:churn@version:1")).covered_since is None
+    for wrong in (replace(query, as_of=datetime(2100, 1, 1, tzinfo=UTC)), replace(query, sort="-stage_since")):
+        with pytest.raises(InvalidRequest):
+            await client.inventory(wrong)
+    with pytest.raises(InvalidRequest, match="for now"):
+        await client.inventory(InventoryQuery(as_of=before), refresh=True)
+
+
 async def test_an_ambiguous_selector_names_its_candidates(client: Client, seed: Seed) -> None:
     await seed()
     await seed()

@@ -25,7 +25,7 @@ from fedreg.store.candidates import list_candidates, to_digest
 from fedreg.store.columns import canonical_json, listed
 from fedreg.store.cursors import read_cursor, write_cursor
 from fedreg.store.inventory_lines import OF_VERSION, asks_versions, check_query, cursor_scope, to_version_row
-from fedreg.store.past import Now, PastModel, PastVersion, leading_row, tell_model, unknown_row
+from fedreg.store.past import EVERYTHING, UNKNOWN, Now, PastModel, PastVersion, tell_model
 from fedreg.store.schema import journal as journal_rows
 from fedreg.store.schema import models, version_documents, versions
 
@@ -81,13 +81,13 @@ def _list_rows(
         start = after if after is not None and registry == after[0] else None
         if not _is_covered(query, covered[registry]):
             if start is None:
-                yield (registry, "", ""), unknown_row(registry)
+                yield (registry, "", ""), _unknown_row(registry)
             continue
         for model in _list_models(conn, query, registry, start[1] if start else ""):
             matching = [one for one in model.versions if _matches(query, model, one)]
             if lines == "models":
                 if (matching or _matches_alone(query, model)) and (start is None or model.name > start[1]):
-                    yield (registry, model.name, ""), leading_row(registry, model, matching)
+                    yield (registry, model.name, ""), _leading_row(registry, model, matching)
                 continue
             for one in matching:
                 place = (registry, model.name, one.sort)
@@ -214,3 +214,22 @@ def _matches_alone(query: InventoryQuery, model: PastModel) -> bool:
     if model.versions or asks_versions(query):
         return False
     return query.tag is None or query.tag in model.tags.items() or "tags" in model.unknown
+
+
+def _unknown_row(registry: str) -> InventoryRow:
+    """What is told of a registry at a time that the journal does not cover."""
+    return InventoryRow(
+        registry=registry, model=UNKNOWN, version=None, stage=UNKNOWN, approval=UNKNOWN, unknown=(EVERYTHING,)
+    )
+
+
+def _leading_row(registry: str, past: PastModel, matching: Sequence[PastVersion]) -> InventoryRow:
+    """A model's line: the version that leads those that match, how many versions there were, and who held what."""
+    stages = {one.row.stage: one.row.version or "" for one in past.versions if one.row.stage not in (NONE, UNKNOWN)}
+    if not matching:
+        return InventoryRow(
+            registry=registry, model=past.name, version=None, stage=NONE, versions=0, unknown=past.unknown
+        )
+    newest = sorted(matching, key=lambda one: one.sort, reverse=True)
+    lead = min(newest, key=lambda one: documents.stage_rank(one.row.stage))
+    return replace(lead.row, versions=len(past.versions), stages=stages)

@@ -15,7 +15,7 @@ from typing import Any
 
 from fedreg.domain.models import Model, Version
 from fedreg.domain.records import InventoryRow, JournalEntry, Origin
-from fedreg.domain.stages import NONE, Approval
+from fedreg.domain.stages import Approval
 from fedreg.store import documents
 
 UNKNOWN = "unknown"
@@ -52,7 +52,6 @@ class PastModel:
     versions: tuple[PastVersion, ...]
     tags: Mapping[str, str]
     description: str | None
-    observed_at: datetime | None = None
     unknown: tuple[str, ...] = ()
 
 
@@ -64,24 +63,31 @@ class _Around:
     later: JournalEntry | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """The version that had a name at a time: what is known of it (`base`), and the entries about it.
+
+    `there` is None where it may not have been; `row` and `version` are the index's, where it is there still.
+    `unseen`: nobody had looked at it yet.
+    """
+
+    name: str
+    there: bool | None
+    base: Mapping[str, Any] | None
+    entries: Sequence[JournalEntry]
+    row: InventoryRow | None = None
+    version: Version | None = None
+    sort: str = ""
+    unseen: bool = False
+
+
 def tell_model(registry: str, name: str, now: Now, entries: Sequence[JournalEntry], at: datetime) -> PastModel | None:
     """A model at a time, None where it was not there. `entries`: all of the model and its versions, oldest first."""
-    by_version: defaultdict[str, list[JournalEntry]] = defaultdict(list)
-    of_model, of_aliases = [], []
-    for entry in entries:
-        change = entry.change
-        if change.action in _ALIASES:
-            of_aliases.append(entry)
-            continue
-        if change.version is None:
-            of_model.append(entry)
-            continue
-        by_version[change.version].append(entry)
-        of_aliases += _list_lost_aliases(entry)
+    of_model, of_aliases, by_version = _sort_entries(entries)
     aliases = _tell_aliases(now, of_aliases, at)
-    names = sorted({*now.versions, *by_version})
-    found = [_tell_version(registry, name, one, now, by_version[one], aliases, at) for one in names]
-    versions = tuple(sorted((one for one in found if one is not None), key=lambda one: one.sort))
+    holders = [_find_holder(one, now, by_version[one], at) for one in sorted({*now.versions, *by_version})]
+    found = [_tell_version(registry, name, one, aliases, at) for one in holders if one is not None]
+    versions = tuple(sorted(found, key=lambda one: one.sort))
     there, base, _ = _tell_life(_around(of_model, _LIFE, at), at, None if now.model is None else now.model.created_at)
     if there is False or (there is None and now.model is None and not versions):
         return None if not versions else PastModel(name, versions, {}, None, unknown=("tags", "description"))
@@ -89,76 +95,92 @@ def tell_model(registry: str, name: str, now: Now, entries: Sequence[JournalEntr
         base = {"tags": now.model.tags, "description": now.model.description}
     tags, unknown_tags = _tell_tags(of_model, base, at)
     description = _tell_word(of_model, "description_set", "description", base, at)
-    unknown = [*([EXISTENCE] if there is None and not versions else []), *(["tags"] if unknown_tags != set() else [])]
-    shown = None if description == UNKNOWN else description
-    return PastModel(name, versions, tags, shown, unknown=tuple(unknown))
+    unknown = {
+        EXISTENCE: there is None and not versions and _around(of_model, _LIFE, at).later is not None,
+        "tags": unknown_tags != set(),
+        "description": description == UNKNOWN,
+    }
+    told = tuple(word for word, is_so in unknown.items() if is_so)
+    return PastModel(name, versions, tags, None if description == UNKNOWN else description, unknown=told)
 
 
-def _tell_version(
-    registry: str,
-    model: str,
-    name: str,
-    now: Now,
+def _sort_entries(
     entries: Sequence[JournalEntry],
-    aliases: Mapping[str, tuple[str | None, ...]],
-    at: datetime,
-) -> PastVersion | None:
+) -> tuple[list[JournalEntry], list[JournalEntry], defaultdict[str, list[JournalEntry]]]:
+    """Entries about the model itself, about aliases, and about each version."""
+    by_version: defaultdict[str, list[JournalEntry]] = defaultdict(list)
+    of_model, of_aliases = [], []
+    for entry in entries:
+        change = entry.change
+        if change.action in _ALIASES:
+            of_aliases.append(entry)
+        elif change.version is None:
+            of_model.append(entry)
+        else:
+            by_version[change.version].append(entry)
+            of_aliases += _list_lost_aliases(entry)
+    return of_model, of_aliases, by_version
+
+
+def _find_holder(name: str, now: Now, entries: Sequence[JournalEntry], at: datetime) -> _Holder | None:
+    """The version that had a name, None where there was none."""
     row, sort, version = now.versions.get(name, (None, "", None))
     life = _around(entries, _LIFE, at)
     there, base, identity = _tell_life(life, at, None if version is None else version.created_at)
-    if there is False or (there is None and life.later is None and row is None):
+    if life.later is None:  # what is there now was there
+        if row is None or version is None:
+            return None
+        base = {"stage": row.stage, "approval": row.approval, "tags": version.tags, "digest": row.digest}
+        own = [entry for entry in entries if entry.change.identity in (None, version.identity)]
+        return _Holder(name, True, base, own, row, version, sort)
+    if there is False:
         return None
-    gone = life.later is not None
-    if life.later is None and row is not None and version is not None:  # it is still the one that was there
-        there, identity = True, version.identity
-        base = {"stage": row.stage, "approval": row.approval, "tags": version.tags}
-    elif row is not None and version is not None and version.identity != identity:
-        row, version = None, None
-    own = [entry for entry in entries if entry.change.identity in (None, identity)]
-    unseen = life.later is not None and life.later.change.action in _MADE  # nobody had looked at it yet
-    if unseen:
-        own, base = [], None
-    stage = _tell_word(own, "stage_set", "stage", base, at)
-    approval = _tell_word(own, "approval_set", "approval", base, at)
-    tags, unknown_tags = _tell_tags(own, base, at)
-    held, open_aliases = _list_aliases(name, aliases)
-    digest = row.digest if row is not None else (base or {}).get("digest")
+    unseen = life.later.change.action in _MADE
+    own = [] if unseen else [entry for entry in entries if entry.change.identity in (None, identity)]
+    if row is not None and version is not None and version.identity == identity:
+        return _Holder(name, there, base, own, row, version, sort, unseen)
+    return _Holder(name, there, base, own, unseen=unseen)
+
+
+def _tell_version(
+    registry: str, model: str, one: _Holder, aliases: Mapping[str, tuple[str | None, ...]], at: datetime
+) -> PastVersion:
+    stage = _tell_word(one.entries, "stage_set", "stage", one.base, at)
+    approval = _tell_word(one.entries, "approval_set", "approval", one.base, at)
+    tags, unknown_tags = _tell_tags(one.entries, one.base, at)
+    held, open_aliases = _list_aliases(one.name, aliases)
+    since, basis, by = _tell_since(one, stage, at)
+    approved_by, approved_at = _tell_approved(one, approval, at)
     unknown = {
-        EXISTENCE: there is None,
+        EXISTENCE: one.there is None,
         "stage": stage == UNKNOWN,
         "approval": approval == UNKNOWN,
-        "aliases": open_aliases or unseen,
+        "aliases": open_aliases or one.unseen,
         "tags": unknown_tags != set(),
-        "digest": digest is None and gone and (base is None or "digest" not in base),
+        "digest": one.base is None or "digest" not in one.base,
     }
-    since = _tell_since(own, row, stage, at)
-    approved = _tell_approved(own, row, approval, at)
-    kept = version is not None and _around(own, ("stage_set",), at).later is None and not unseen
-    line = InventoryRow(
+    row = InventoryRow(
         registry=registry,
         model=model,
-        version=name,
+        version=one.name,
         stage=stage,
-        stage_since=since[0],
-        stage_since_basis=since[1],
-        set_by=since[2],
+        stage_since=since,
+        stage_since_basis=basis,
+        set_by=by,
         approval=approval,
-        approved_by=approved[0],
-        approved_at=approved[1],
-        aliases=tuple(sorted(held)) if not unseen else (),
-        digest=digest,
-        digest_basis=row.digest_basis if row is not None else None,
-        observed_at=row.observed_at if row is not None and row.observed_at and row.observed_at <= at else None,
+        approved_by=approved_by,
+        approved_at=approved_at,
+        aliases=() if one.unseen else tuple(sorted(held)),
+        digest=(one.base or {}).get("digest"),
+        digest_basis=None if one.row is None or one.unseen else one.row.digest_basis,
+        observed_at=one.row.observed_at if one.row and one.row.observed_at and one.row.observed_at <= at else None,
         unknown=tuple(word for word, is_so in unknown.items() if is_so),
     )
-    stages = frozenset({stage, *(version.stages if kept and version is not None else ())})
-    return PastVersion(
-        row=line,
-        sort=sort if row is not None else _sort(registry, model, name, base),
-        stages=stages,
-        tags=tags,
-        unknown_tags=None if unknown_tags is None else frozenset(unknown_tags),
-    )
+    unchanged = one.version is not None and _around(one.entries, ("stage_set",), at).later is None and not one.unseen
+    stages = {stage, *(one.version.stages if one.version is not None and unchanged else ())}
+    sort = one.sort or _sort(registry, model, one.name, one.base)
+    open_tags = None if unknown_tags is None else frozenset(unknown_tags)
+    return PastVersion(row=row, sort=sort, stages=frozenset(stages), tags=tags, unknown_tags=open_tags)
 
 
 def _around(entries: Sequence[JournalEntry], actions: Sequence[str], at: datetime) -> _Around:
@@ -280,11 +302,9 @@ def _list_aliases(version: str, aliases: Mapping[str, tuple[str | None, ...]]) -
     return held, any(version in holders and len(holders) > 1 for holders in aliases.values())
 
 
-def _tell_since(
-    entries: Sequence[JournalEntry], row: InventoryRow | None, stage: str, at: datetime
-) -> tuple[datetime | None, str | None, str | None]:
+def _tell_since(one: _Holder, stage: str | None, at: datetime) -> tuple[datetime | None, str | None, str | None]:
     """Since when it had its stage at the time, how that is known, and who had set it."""
-    around = _around(entries, ("stage_set",), at)
+    around, row = _around(one.entries, ("stage_set",), at), one.row
     if stage in (UNKNOWN, None):
         return None, None, None
     if around.earlier is not None and _word(around.earlier.change.after, "stage") == stage:
@@ -296,13 +316,11 @@ def _tell_since(
     return None, None, None
 
 
-def _tell_approved(
-    entries: Sequence[JournalEntry], row: InventoryRow | None, approval: str, at: datetime
-) -> tuple[str | None, datetime | None]:
+def _tell_approved(one: _Holder, approval: str | None, at: datetime) -> tuple[str | None, datetime | None]:
     """Who had approved it at the time, and when."""
     if approval != Approval.APPROVED:
         return None, None
-    around = _around(entries, ("approval_set",), at)
+    around, row = _around(one.entries, ("approval_set",), at), one.row
     if around.earlier is not None:
         ours = around.earlier.change.origin is Origin.OURS
         return (around.earlier.change.actor.subject if ours else None), around.earlier.recorded_at
@@ -316,22 +334,3 @@ def _sort(registry: str, model: str, name: str, base: Any) -> str:
     created = (base or {}).get("created_at")
     made = None if created is None else datetime.fromisoformat(created)
     return documents.version_sort(Version(registry=registry, model=model, version=name, identity="", created_at=made))
-
-
-def unknown_row(registry: str) -> InventoryRow:
-    """What is told of a registry at a time that the journal does not cover."""
-    return InventoryRow(
-        registry=registry, model=UNKNOWN, version=None, stage=UNKNOWN, approval=UNKNOWN, unknown=(EVERYTHING,)
-    )
-
-
-def leading_row(registry: str, past: PastModel, matching: Sequence[PastVersion]) -> InventoryRow:
-    """A model's line: the version that leads those that match, how many versions there were, and who held what."""
-    stages = {one.row.stage: one.row.version or "" for one in past.versions if one.row.stage not in (NONE, UNKNOWN)}
-    if not matching:
-        return InventoryRow(
-            registry=registry, model=past.name, version=None, stage=NONE, versions=0, unknown=past.unknown
-        )
-    newest = sorted(matching, key=lambda one: one.sort, reverse=True)
-    lead = min(newest, key=lambda one: documents.stage_rank(one.row.stage))
-    return replace(lead.row, versions=len(past.versions), stages=stages)

@@ -43,7 +43,7 @@ def list_past_rows(
     InvalidRequest for a bad limit, order or cursor.
     """
     if check_query(query) is not Sort.NAME:
-        raise InvalidRequest(f"sort {query.sort!r}: a past time is listed by name", cure="leave sort out")
+        raise InvalidRequest(f"sort '{query.sort}': a past time is listed by name", cure="leave sort out")
     scope = cursor_scope(query, lines)
     after = None if query.cursor is None else tuple(read_cursor(conn, scope, query.cursor))
     found: list[Placed] = []

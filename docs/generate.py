@@ -31,6 +31,8 @@ from fedreg.registries.manifests import BUILT_IN, load_manifest
 from fedreg.registries.policy import CallPolicy
 from fedreg.settings import json_schema
 from fedreg.settings.sections import (
+    AnchorSettings,
+    AuditSettings,
     AuthSettings,
     Role,
     ServerSettings,
@@ -244,6 +246,8 @@ def _configuration(manifests: Mapping[str, AdapterManifest]) -> str:
         ("server", ServerSettings),
         ("telemetry", TelemetrySettings),
         ("webhooks", WebhookSettings),
+        ("audit", AuditSettings),
+        ("audit.anchors[]", AnchorSettings),
         ("links.NAME", Link),
         ("links.NAME.members[]", LinkMember),
         ("registries.NAME.calls", CallPolicy),
@@ -377,7 +381,15 @@ def _plain(value: Any) -> str:
 
 def _type_name(kind: Any) -> str:
     """A type as a YAML author reads it: `text`, `number`, `list of text`."""
-    plain = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null", Any: "any"}
+    plain = {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "true or false",
+        type(None): "null",
+        Any: "any",
+        Path: "file",
+    }
     if kind in plain:
         return plain[kind]
     parts = [_type_name(part) for part in get_args(kind) if part not in (type(None), ...)]

@@ -32,6 +32,7 @@ WORDS = {
     "params": ("key=left", "key=right"),
     "since": ("2026-01-01", "2026-01-02"),
     "until": ("2026-01-01", "2026-01-02"),
+    "as_of": ("2026-01-01", "2026-01-02"),
     "max_age": ("1h", "2h"),
     "carry": ("stages", "aliases"),
 }
@@ -207,6 +208,8 @@ class _Trial:
             path.write_text(json.dumps(header) + "\n")
         else:
             path = self._folder / f"{name}{which}.jsonl"
+            if name in ("anchors", "public_key"):
+                path.write_text(f"{name}{which}")
         return path
 
 

@@ -16,6 +16,7 @@ METHODLESS = {
     "GET /metrics": "for Prometheus",
     "GET /openapi.json": "the interface itself",
     "GET /docs": "the interface itself",
+    "GET /v1/audit/verify": "the same as the POST with nothing in it, for a monitor",
     f"PUT {VERSION}/stage": "the same as `POST /v1/promotions`, told as a state",
 }
 OF_THIS_MACHINE = {

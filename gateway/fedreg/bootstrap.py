@@ -18,6 +18,7 @@ from fedreg.domain.errors import FedregError
 from fedreg.engine.port import Context, Engine
 from fedreg.registries.federation import Federation
 from fedreg.registries.metrics import CallMetrics
+from fedreg.services.anchors import check_key, sign_for_ever, sign_last
 from fedreg.services.changes import run_change
 from fedreg.services.check_operation import run_check
 from fedreg.services.copy import run_copy
@@ -70,9 +71,12 @@ async def open_gateway(
             stage_order=settings.stage_order,
             links=settings.links,
             webhooks=settings.webhooks,
+            audit=settings.audit,
         )
         if not read_only:
             gateway.observers.append(partial(react, gateway))
+        if settings.audit is not None and not read_only:
+            stack.push_async_callback(sign_last, gateway)
         stack.push_async_callback(gateway.close_engine)
         stack.push_async_callback(gateway.scans.aclose)
         stack.push_async_callback(gateway.looks.aclose)
@@ -100,6 +104,7 @@ async def serve_gateway(
         open_tracing(settings) as tracing,
         open_gateway(settings, metrics=tracing.call_metrics(collector), tracing=tracing) as gateway,
     ):
+        await check_key(gateway)
         await gateway.launched_engine()
         app = create_app(gateway, settings, collector=collector, around=tracing.middlewares())
         async with open_server(app, settings, host=host, port=port) as url:
@@ -112,9 +117,10 @@ async def serve_gateway(
 
 @asynccontextmanager
 async def _background(gateway: Gateway, settings: Settings) -> AsyncIterator[None]:
-    """What a gateway that is served does by itself: finish what was promised, look, poll, and tell webhooks."""
+    """What a gateway that is served does by itself: finish what was promised, look, poll, tell webhooks, and sign."""
     await resume_looks(gateway)
-    tasks = [asyncio.create_task(_reconcile_for_ever(gateway)), asyncio.create_task(_deliver_for_ever(gateway))]
+    works = (_reconcile_for_ever, _deliver_for_ever, sign_for_ever)
+    tasks = [asyncio.create_task(work(gateway)) for work in works]
     seconds = {name: entry.poll for name, entry in settings.registries.items() if entry.poll is not None}
     try:
         async with poll(gateway, seconds):

@@ -210,9 +210,11 @@ async def _look_back(api: Any) -> None:
     assert [edge["relation"] for edge in graph.json["edges"]] == ["copied_from"] * 2  # by a copy, by a migration
     history = await api("GET", f"{V}/history", **VERSION, expect=200)
     actions = [entry["change"]["action"] for entry in history.json["items"]]
-    assert actions[:3] == ["tags_set", "description_set", "alias_set"]
+    assert actions[:4] == ["created", "tags_set", "description_set", "alias_set"]
     await api("GET", f"{M}/history", **MODEL, expect=200)
     await api("GET", "/v1/operations", query={"kind": "copy", "state": "succeeded"}, expect=200)
     audit = await api("GET", "/v1/audit", query={"actor": "anonymous"}, expect=200)
     verified = await api("GET", "/v1/audit/verify", expect=200)
     assert verified.json["ok"] is True and verified.json["entries"] >= len(audit.json["items"]) > 8
+    await api("POST", "/v1/audit/verify", body={"anchors": "{}"}, expect=400)
+    await api("GET", "/v1/audit/key", expect=404)

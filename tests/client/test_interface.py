@@ -25,13 +25,15 @@ from fedreg.domain.errors import (
     PreconditionFailed,
     Unsupported,
 )
+from fedreg.domain.evidence import Fault
 from fedreg.domain.proofs import Proof
 from fedreg.domain.records import Actor, Intent, IntentKind, IntentState, InventoryQuery
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import ModelView, VersionView
 from fedreg.domain.stages import Approval
+from fedreg.services.anchors import append_heads, sign_head
 from fedreg.services.gateway import Gateway
-from fedreg.store import intents
+from fedreg.store import heads, intents
 from fedreg_adapters.memory.standin import Vendor
 from fedreg_adapters.memory.standin_faults import Mishap, VendorError
 
@@ -165,6 +167,54 @@ async def test_reading(client: Client, seed: Seed) -> None:
         await client.version("left:churn")
     with pytest.raises(InvalidRequest, match="names a model, not a version"):
         await client.lineage("left:churn")
+
+
+@pytest.mark.parametrize("auth", ["audit: {key: audit.pem}\n"])
+async def test_the_journal_against_heads_from_outside(
+    client: Client, gateway: Gateway, seed: Seed, tmp_path: Path
+) -> None:
+    await seed()
+    await client.promote("left:churn@version:1", "staging")
+    await sign_head(gateway)
+    key = await client.audit_key()
+    append_heads(tmp_path / "heads.jsonl", await gateway.store.read(heads.list_heads))
+    lines = (tmp_path / "heads.jsonl").read_text()
+    whole = await client.verify_audit(anchors=lines, public_key=key.public_key)
+    assert (whole.ok, whole.heads, whole.vouched_until) == (True, 2, 1)
+    forged = await client.verify_audit(anchors=lines.replace('"sequence":1', '"sequence":2'))
+    assert (forged.ok, forged.fault) == (False, Fault.FORGED)
+    assert [head.place for head in forged.bad_heads] == ["anchors:1"]
+    with pytest.raises(InvalidRequest, match="public_key"):
+        await client.verify_audit(public_key="none")
+
+
+async def test_a_past_inventory(client: Client, gateway: Gateway, seed: Seed) -> None:
+    early = gateway.now()
+    await seed()
+    await seed(registry="right")
+    await client.refresh(["left"])
+    before = gateway.now()
+    await client.promote("left:churn@version:1", "production")
+    after = gateway.now()
+    for at, stage, model in ((before, "none", "churn"), (after, "production", "churn"), (early, "unknown", "unknown")):
+        query = InventoryQuery(registries=("left",), as_of=at)
+        for versions in (True, False):
+            page = await client.inventory(query, versions=versions)
+            assert [(row.model, row.stage) for row in page.items] == [(model, stage)]
+            assert page.as_of == at and [one.registry for one in page.coverage] == ["left"]
+            assert [part["error"]["code"] for part in page.partial] == (["not_covered"] if at is early else [])
+    assert (await client.facets(as_of=before)).stages == {"none": 1}
+    assert (await client.facets(["left"], as_of=after, stage="production")).registries == {"left": 1}
+    history = await client.history("left:churn@version:1")
+    assert history.covered_since is not None and early < history.covered_since < before
+    assert history.covered_since == (await client.registry("left")).covered_since
+    assert [entry.change.after for entry in history] == ["production"]
+    assert (await client.history("right:churn@version:1")).covered_since is None
+    for wrong in (replace(query, as_of=datetime(2100, 1, 1, tzinfo=UTC)), replace(query, sort="-stage_since")):
+        with pytest.raises(InvalidRequest):
+            await client.inventory(wrong)
+    with pytest.raises(InvalidRequest, match="for now"):
+        await client.inventory(InventoryQuery(as_of=before), refresh=True)
 
 
 async def test_an_ambiguous_selector_names_its_candidates(client: Client, seed: Seed) -> None:

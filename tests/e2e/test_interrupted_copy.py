@@ -62,7 +62,7 @@ async def interrupt_and_go_on(sandbox: Sandbox, home: Path, where: str) -> None:
         assert await list_versions(fed, model) == ["1"]
         compared = await fed.check(SOURCE, f"sm-eu:{model}@version:1", download=True)
         assert compared.same
-        assert [entry.change.action for entry in await fed.history(Ref("sm-eu", model))] == ["copied"]
+        assert [entry.change.action for entry in await fed.history(Ref("sm-eu", model))] == ["created", "copied"]
 
 
 @pytest.mark.parametrize("where", SAMPLE)

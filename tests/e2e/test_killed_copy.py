@@ -77,7 +77,7 @@ async def kill_and_resume(run: Run, where: str) -> None:
         assert [version.version for version in view.versions] == ["1"]
         compared = await fed.check(SOURCE, f"sm-eu:{run.model}@version:1", download=True)
         assert compared.same and compared.source_digest == compared.target_digest
-        assert [entry.change.action for entry in await fed.history(Ref("sm-eu", run.model))] == ["copied"]
+        assert [entry.change.action for entry in await fed.history(Ref("sm-eu", run.model))] == ["created", "copied"]
         assert (await fed.verify_audit()).ok
 
 

@@ -27,6 +27,7 @@ EXAMPLES = sorted(path.name for path in CONFIG.glob("*.yaml"))
 
 def load(name: str, directory: Path) -> Settings:
     (directory / "mlflow-token").write_text("hunter2\n")
+    (directory / "evidence-token").write_text("hunter4\n")
     (directory / "azure-secret").write_text("hunter3\n")
     return load_settings(Path(shutil.copy(CONFIG / name, directory)), ENVIRONMENT)
 

@@ -187,6 +187,8 @@ def _cure(what: str, words: tuple[str, ...]) -> str:
     """What a place takes: one of `words`, else what msgspec has expected there."""
     if words:
         return f"it takes: {', '.join(words)}"
+    if "RFC3339" in what:
+        return f"give {_TYPES['datetime']}"
     if (expected := _EXPECTED.match(what)) is None:
         return "correct it: /docs has what it takes"
     kinds = " or ".join(_TYPES.get(kind, kind) for kind in expected[1].split(" | "))

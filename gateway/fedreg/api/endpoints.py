@@ -89,12 +89,16 @@ def make_route(
     )
 
 
+def _is_listing(answer: Any) -> bool:
+    return get_origin(answer) is Listing or (isinstance(answer, type) and issubclass(answer, Listing))
+
+
 def make_endpoint(route: Route, authenticator: Authenticator) -> Endpoint:
     """The function for aiohttp: who asks, what is asked, the handler, its answer encoded."""
     read_query = query_reader(route.query)
     read_body = None if route.body is None else body_reader(route.body)
     takes_query = route.query is not NoQuery
-    paged = issubclass(route.query, PageQuery) and get_origin(route.answers.get(route.status)) is Listing
+    paged = issubclass(route.query, PageQuery) and _is_listing(route.answers.get(route.status))
     handler, role = route.handler, route.role
     names_model = "{model}" in route.path
 

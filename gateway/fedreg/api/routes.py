@@ -149,7 +149,21 @@ ROUTES: tuple[Route, ...] = (
     ),
     r("POST", "/v1/operations/{id}/cancel", operations.cancel_operation, OPERATOR, "Cancel an operation."),
     r("GET", "/v1/audit", journal.list_audit, ADMIN, "The journal, oldest first."),
-    r("GET", "/v1/audit/verify", journal.verify_audit, ADMIN, "Whether the journal's chain is whole."),
+    r("GET", "/v1/audit/verify", journal.verify_audit, ADMIN, "Whether the journal is whole."),
+    r(
+        "POST",
+        "/v1/audit/verify",
+        journal.verify_against,
+        ADMIN,
+        "Whether the journal is whole, by heads kept outside.",
+    ),
+    r(
+        "GET",
+        "/v1/audit/key",
+        journal.get_audit_key,
+        ADMIN,
+        "The public half of the key that signs the journal's heads.",
+    ),
     r(
         "POST",
         E,

@@ -12,6 +12,7 @@ import click
 
 from fedreg.cli.output import Column, format_option, human_size, note, print_item, print_json, print_rows
 from fedreg.cli.session import run_reading
+from fedreg.cli.times import parse_time
 from fedreg.client.interface import Client
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.models import Model
@@ -39,6 +40,7 @@ COLUMNS = (
     Column("links", lambda row: row.links, wide=True),
     Column("observed", lambda row: row.observed_at, wide=True),
 )
+UNKNOWN = Column("unknown", lambda row: row.unknown)
 MODEL_COLUMNS = (*COLUMNS[:3], Column("versions", lambda row: row.versions), *COLUMNS[3:])
 LIVE_COLUMNS = (
     Column("model", lambda model: model.name),
@@ -68,6 +70,7 @@ LIVE_COLUMNS = (
     metavar="ORDER",
     help="name, stage_since, approved_at or observed_at; -stage_since has the latest first.",
 )
+@click.option("--as-of", metavar="TIME", help="What was there then, told from the journal: 2026-01-31T12:00:00Z.")
 @click.option("--facets", is_flag=True, help="Count the versions that match by registry, stage and approval instead.")
 @click.option("--refresh", is_flag=True, help="Scan the registries first.")
 @click.option("--max-age", metavar="D", help="Scan those last scanned longer ago: 90s, 15m, 2h, 1d.")
@@ -80,6 +83,7 @@ def inventory(
     tag: str | None,
     refresh: bool,
     max_age: str | None,
+    as_of: str | None,
     facets: bool,
     output: str,
     **filters: Any,
@@ -87,18 +91,24 @@ def inventory(
     """What there is, in all registries: one line a model, or a version with --versions.
 
     A registry never scanned is scanned first. One that is down does not fail the answer: exit code 4 and a
-    note say that it is partial.
+    note say that it is partial, and so is a registry that the journal does not cover at --as-of.
     """
-    query = InventoryQuery(tag=_parse_tag(tag), limit=PAGE, **filters)
+    if as_of and (refresh or max_age):
+        raise InvalidRequest("--as-of asks for the past, --refresh and --max-age for now", cure="give one of them")
+    query = InventoryQuery(tag=_parse_tag(tag), limit=PAGE, as_of=parse_time("--as-of", as_of), **filters)
     if facets:
         if query.sort != Sort.NAME:
             raise InvalidRequest("--facets counts, and has no order", cure="leave --sort out")
         del filters["sort"]
-        _print_facets(run_reading(ctx, lambda client: client.facets(tag=query.tag, **filters)), output)
+        filters |= {"tag": query.tag, "as_of": query.as_of}
+        _print_facets(run_reading(ctx, lambda client: client.facets(**filters)), output)
         return 0
     age = parse_age(max_age) if max_age else None
     page = run_reading(ctx, lambda client: _all_pages(client, query, versions, refresh, age))
-    print_rows(page.items, COLUMNS if versions else MODEL_COLUMNS, output, name=_name)
+    columns = COLUMNS if versions else MODEL_COLUMNS
+    print_rows(page.items, columns if as_of is None else (*columns, UNKNOWN), output, name=_name)
+    for covered in page.coverage:
+        note(f"{covered.registry}: the journal covers it since {covered.since or 'never'}")
     for missing in page.partial:
         note(f"partial: {missing['registry']}: {missing['error']['message']}")
         if missing["error"].get("cure"):
@@ -173,7 +183,7 @@ async def _all_pages(
         page = await client.inventory(replace(query, cursor=cursor), versions=versions)
         items += page.items
         cursor = page.next_cursor
-    return Inventory(items=tuple(items), partial=partial)
+    return Inventory(items=tuple(items), partial=partial, as_of=page.as_of, coverage=page.coverage)
 
 
 def _name(row: InventoryRow) -> str:

@@ -20,7 +20,7 @@ INTERRUPTED = 130
 COMMANDS: dict[str, tuple[str, str]] = {
     "alias": ("edits", "Point an alias at a version, or take it away."),
     "approval": ("edits", "Record a decision on a version."),
-    "audit": ("journal", "The journal of all changes; --verify checks its chain."),
+    "audit": ("journal", "The journal of all changes; --verify checks that it is whole."),
     "capabilities": ("registries", "What each registry can do."),
     "check": ("checks", "Compare two versions, or two models, by their bytes."),
     "config": ("config", "Check and show the configuration."),

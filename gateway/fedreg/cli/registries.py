@@ -23,6 +23,7 @@ REGISTRY_COLUMNS = (
     Column("title", lambda view: view.title),
     Column("reachable", lambda view: view.reachable),
     Column("last scan", lambda view: view.last_scan),
+    Column("covered since", lambda view: view.covered_since, wide=True),
     Column("error", lambda view: (view.error or {}).get("message")),
 )
 

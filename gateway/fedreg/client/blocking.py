@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fedreg.client import interface
 from fedreg.client.interface import Progress
 from fedreg.domain.drift import DriftReport, RepairReport
+from fedreg.domain.evidence import AuditKey
 from fedreg.domain.links import Link
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import Model, Version
@@ -33,6 +34,7 @@ from fedreg.domain.reports import (
     Diagnosis,
     DownloadReport,
     Facets,
+    History,
     Inventory,
     LineageGraph,
     LinkView,
@@ -117,6 +119,7 @@ class Client:
         tag: tuple[str, str] | None = None,
         digest: str | None = None,
         search: str | None = None,
+        as_of: datetime | None = None,
     ) -> Facets:
         """How many versions the index has that match all filters, by registry, stage and approval."""
         return self._run(
@@ -129,6 +132,7 @@ class Client:
                 tag=tag,
                 digest=digest,
                 search=search,
+                as_of=as_of,
             )
         )
 
@@ -180,7 +184,7 @@ class Client:
         """What led to a version and what came of it."""
         return self._run(self._client.lineage(ref, upstream=upstream, downstream=downstream, depth=depth))
 
-    def history(self, ref: Ref | str) -> list[JournalEntry]:
+    def history(self, ref: Ref | str) -> History:
         """What happened to a model or version, oldest first."""
         return self._run(self._client.history(ref))
 
@@ -195,9 +199,13 @@ class Client:
         """The journal, oldest first."""
         return self._iterate(self._client.audit(since=since, until=until, actor=actor, model=model))
 
-    def verify_audit(self) -> Verification:
-        """Whether the journal's chain is whole."""
-        return self._run(self._client.verify_audit())
+    def verify_audit(self, *, anchors: str | None = None, public_key: str | None = None) -> Verification:
+        """Whether the journal is whole, by its chain and by signed heads."""
+        return self._run(self._client.verify_audit(anchors=anchors, public_key=public_key))
+
+    def audit_key(self) -> AuditKey:
+        """The public half of the key that signs the journal's heads."""
+        return self._run(self._client.audit_key())
 
     # -- moving --------------------------------------------------------------------------------------------
 

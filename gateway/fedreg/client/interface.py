@@ -19,6 +19,7 @@ from typing import Any
 
 from fedreg.domain.drift import DriftReport, RepairReport
 from fedreg.domain.errors import FedregError, InvalidRequest, NotFound
+from fedreg.domain.evidence import AuditKey
 from fedreg.domain.links import Link
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import Model, Version
@@ -34,6 +35,7 @@ from fedreg.domain.reports import (
     Diagnosis,
     DownloadReport,
     Facets,
+    History,
     Inventory,
     LineageGraph,
     LinkView,
@@ -107,6 +109,11 @@ class Client(ABC):
         A registry never scanned is scanned first; with `refresh` all asked for are, with `max_age` those last
         scanned longer ago. A registry that is down never fails the answer: `partial` names it. Raises NotFound for
         an unknown registry, InvalidRequest for an unknown order and for a bad cursor.
+
+        With `query.as_of` it is what was there then, told from the journal: values that it can't tell are `unknown`,
+        and a registry that was not covered has one row that is, an entry in `partial`, and its `coverage`. A row that
+        may match a filter is among the answers. Raises InvalidRequest for a time in the future, and together with
+        `refresh`, `max_age` or another order than by name.
         """
 
     @abstractmethod
@@ -121,10 +128,12 @@ class Client(ABC):
         tag: tuple[str, str] | None = None,
         digest: str | None = None,
         search: str | None = None,
+        as_of: datetime | None = None,
     ) -> Facets:
         """How many versions the index has that match all filters, by registry, stage and approval.
 
-        Raises NotFound for an unknown registry.
+        With `as_of` of that time, in the registries that were covered then. Raises NotFound for an unknown registry,
+        InvalidRequest for a time in the future or one at which none was covered.
         """
 
     @abstractmethod
@@ -196,8 +205,8 @@ class Client(ABC):
         """What led to a version and what came of it, across registries."""
 
     @abstractmethod
-    async def history(self, ref: Ref | str) -> list[JournalEntry]:
-        """What happened to a model or version, oldest first."""
+    async def history(self, ref: Ref | str) -> History:
+        """What happened to a model or version, oldest first; `covered_since` says from when on that is all."""
 
     @abstractmethod
     def audit(
@@ -211,8 +220,16 @@ class Client(ABC):
         """The journal, oldest first. `since` is inclusive, `until` is not; both are aware datetimes."""
 
     @abstractmethod
-    async def verify_audit(self) -> Verification:
-        """Whether the journal's chain is whole."""
+    async def verify_audit(self, *, anchors: str | None = None, public_key: str | None = None) -> Verification:
+        """Whether the journal is whole: by its chain, and by the signed heads in the store and outside of it.
+
+        `anchors`: the lines of an anchor file, instead of the files that are configured. `public_key`: PEM, instead of
+        the configured key's public half. Raises InvalidRequest for anchors without any key, and for what is no key.
+        """
+
+    @abstractmethod
+    async def audit_key(self) -> AuditKey:
+        """The public half of the key that signs the journal's heads. Raises NotFound where none is configured."""
 
     # -- moving --------------------------------------------------------------------------------------------
 

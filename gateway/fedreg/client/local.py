@@ -21,6 +21,7 @@ from fedreg.client.directory import write_directory
 from fedreg.client.interface import PAGE, Client, Progress, as_model, as_ref
 from fedreg.domain.drift import DriftReport, RepairReport
 from fedreg.domain.errors import NotFound
+from fedreg.domain.evidence import AuditKey
 from fedreg.domain.links import Link
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import (
@@ -44,6 +45,7 @@ from fedreg.domain.reports import (
     Diagnosis,
     DownloadReport,
     Facets,
+    History,
     Inventory,
     LineageGraph,
     LinkView,
@@ -56,6 +58,7 @@ from fedreg.domain.reports import (
 )
 from fedreg.domain.stages import Approval, parse_approval
 from fedreg.domain.webhooks import Attempt, Delivery, DeliveryState, Webhook
+from fedreg.services import anchors as anchoring
 from fedreg.services import (
     audit,
     catalog,
@@ -67,6 +70,7 @@ from fedreg.services import (
     intents,
     lineage,
     operations,
+    past,
     promotion,
     promotion_decisions,
     refresh,
@@ -129,6 +133,7 @@ class LocalClient(Client):
         tag: tuple[str, str] | None = None,
         digest: str | None = None,
         search: str | None = None,
+        as_of: datetime | None = None,
     ) -> Facets:
         query = InventoryQuery(
             registries=tuple(registries),
@@ -139,6 +144,7 @@ class LocalClient(Client):
             tag=tag,
             digest=digest,
             search=search,
+            as_of=as_of,
         )
         return await catalog.list_facets(self.gateway, query)
 
@@ -169,8 +175,11 @@ class LocalClient(Client):
             self.gateway, as_ref(ref), upstream=upstream, downstream=downstream, depth=depth
         )
 
-    async def history(self, ref: Ref | str) -> list[JournalEntry]:
-        return await audit.list_history(self.gateway, as_ref(ref), limit=WHOLE_HISTORY)
+    async def history(self, ref: Ref | str) -> History:
+        parsed = as_ref(ref)
+        entries = await audit.list_history(self.gateway, parsed, limit=WHOLE_HISTORY)
+        [coverage] = await past.list_coverage(self.gateway, [parsed.registry])
+        return History(entries, covered_since=coverage.since)
 
     async def audit(
         self,
@@ -191,8 +200,11 @@ class LocalClient(Client):
                 return
             seen = entries[-1].sequence
 
-    async def verify_audit(self) -> Verification:
-        return await audit.verify_audit(self.gateway)
+    async def verify_audit(self, *, anchors: str | None = None, public_key: str | None = None) -> Verification:
+        return await audit.verify_audit(self.gateway, anchors=anchors, public_key=public_key)
+
+    async def audit_key(self) -> AuditKey:
+        return await anchoring.get_audit_key(self.gateway)
 
     # -- moving --------------------------------------------------------------------------------------------
 

@@ -17,9 +17,10 @@ import msgspec
 
 from fedreg.client.directory import write_directory
 from fedreg.client.interface import Client, Progress, as_model, as_ref
-from fedreg.client.transport import Page, Transport, fill, open_transport
+from fedreg.client.transport import PAGE, HistoryPage, Page, Transport, fill, open_transport
 from fedreg.domain.drift import DriftReport, RepairReport
 from fedreg.domain.errors import Cancelled, FedregError, Incomplete, NotFound, RegistryError, Unsupported
+from fedreg.domain.evidence import AuditKey
 from fedreg.domain.links import Link
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import FileEntry, Model, Version
@@ -34,6 +35,7 @@ from fedreg.domain.reports import (
     Diagnosis,
     DownloadReport,
     Facets,
+    History,
     Inventory,
     LineageGraph,
     LinkView,
@@ -106,6 +108,7 @@ class RemoteClient(Client):
     ) -> Inventory:
         given: dict[str, Any] = {field.name: getattr(query, field.name) for field in fields(query)}
         given |= {"registry": given.pop("registries"), "tag": None if query.tag is None else "=".join(query.tag)}
+        given["as_of"] = query.as_of and query.as_of.isoformat()
         given |= {"refresh": refresh, "max_age": None if max_age is None else max_age.total_seconds()}
         if versions:
             return await self._http.get("/v1/versions", Inventory, query=given)
@@ -122,6 +125,7 @@ class RemoteClient(Client):
         tag: tuple[str, str] | None = None,
         digest: str | None = None,
         search: str | None = None,
+        as_of: datetime | None = None,
     ) -> Facets:
         given = {
             "registry": tuple(registries),
@@ -132,6 +136,7 @@ class RemoteClient(Client):
             "tag": None if tag is None else "=".join(tag),
             "digest": digest,
             "search": search,
+            "as_of": as_of and as_of.isoformat(),
         }
         return await self._http.get("/v1/facets", Facets, query=given)
 
@@ -172,13 +177,22 @@ class RemoteClient(Client):
         path = fill(f"{VERSION}/lineage", _version(as_ref(ref)))
         return await self._http.get(path, LineageGraph, query={"direction": direction, "depth": depth})
 
-    async def history(self, ref: Ref | str) -> list[JournalEntry]:
+    async def history(self, ref: Ref | str) -> History:
         parsed = as_ref(ref)
         if parsed.selector is None:
-            found = self._http.pages(fill(f"{MODEL}/history", _model(parsed)), JournalEntry)
-        else:
-            found = self._http.pages(fill(f"{VERSION}/history", _version(parsed)), JournalEntry)
-        return [entry async for entry in found]
+            return await self._history(fill(f"{MODEL}/history", _model(parsed)))
+        return await self._history(fill(f"{VERSION}/history", _version(parsed)))
+
+    async def _history(self, path: str) -> History:
+        found = History()
+        query: dict[str, Any] = {"limit": PAGE}
+        while True:
+            page = await self._http.get(path, HistoryPage, query=query)
+            found.covered_since = page.covered_since
+            found.extend(page.items)
+            if page.next_cursor is None:
+                return found
+            query["cursor"] = page.next_cursor
 
     async def audit(
         self,
@@ -193,8 +207,12 @@ class RemoteClient(Client):
         async for entry in self._http.pages("/v1/audit", JournalEntry, query=query):
             yield entry
 
-    async def verify_audit(self) -> Verification:
-        return await self._http.get("/v1/audit/verify", Verification)
+    async def verify_audit(self, *, anchors: str | None = None, public_key: str | None = None) -> Verification:
+        body = {"anchors": anchors, "public_key": public_key}
+        return (await self._http.post("/v1/audit/verify", Verification, body))[0]
+
+    async def audit_key(self) -> AuditKey:
+        return await self._http.get("/v1/audit/key", AuditKey)
 
     # -- moving --------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -25,6 +26,7 @@ from fedreg.domain.errors import (
     InvalidRequest,
     Outcome,
 )
+from fedreg.domain.records import JournalEntry
 from fedreg.version import __version__
 
 T = TypeVar("T")
@@ -45,6 +47,12 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     items: tuple[T, ...]
     next_cursor: str | None = None
+
+
+class HistoryPage(Page[JournalEntry], frozen=True, kw_only=True):
+    """A page of a history, and from when on the journal tells all of it."""
+
+    covered_since: datetime | None = None
 
 
 class Transport:

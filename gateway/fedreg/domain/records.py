@@ -187,13 +187,18 @@ class Counterpart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanState:
-    """How far the index of a registry is. `cursor` resumes an unfinished sweep or asks for later changes."""
+    """How far the index of a registry is. `cursor` resumes an unfinished sweep or asks for later changes.
+
+    `covered_since`: when the first scan was complete. `swept_at`: when the last complete one began.
+    """
 
     registry: str
     cursor: str | None = None
     sweep_started_at: datetime | None = None
     completed_at: datetime | None = None
     error: Mapping[str, Any] | None = None
+    covered_since: datetime | None = None
+    swept_at: datetime | None = None
 
 
 class Sort(StrEnum):
@@ -225,7 +230,7 @@ class Sort(StrEnum):
 class InventoryQuery:
     """Filters of the inventory; all given ones must hold. `model` is a glob. `limit` rows after `cursor`.
 
-    `sort` is a word of `Sort`.
+    `sort` is a word of `Sort`. `as_of` asks for what was there at a past time, in the order of names.
     """
 
     registries: tuple[str, ...] = ()
@@ -239,6 +244,7 @@ class InventoryQuery:
     sort: str = Sort.NAME
     limit: int = 100
     cursor: str | None = None
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +252,8 @@ class InventoryRow:
     """One line of the inventory: a version, or the model's leading version where one line a model is asked for.
 
     `stage_since_basis` says how the time is known: journal, registry or observation. `versions` counts the
-    model's versions (one line a model only).
+    model's versions (one line a model only). `unknown`, for a past time only: what the journal can't tell of it, by
+    field; `existence` where it may not have been there, `everything` for a registry that was not covered then.
     """
 
     registry: str
@@ -266,3 +273,4 @@ class InventoryRow:
     versions: int | None = None
     stages: Mapping[str, str] = field(default_factory=dict)
     observed_at: datetime | None = None
+    unknown: tuple[str, ...] = ()

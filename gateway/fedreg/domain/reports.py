@@ -9,16 +9,19 @@ from enum import StrEnum
 from typing import Any
 
 from fedreg.domain.capabilities import Capabilities
+from fedreg.domain.evidence import BadHead, Coverage, Fault
 from fedreg.domain.lineage import Edge, Node
 from fedreg.domain.links import Link
 from fedreg.domain.manifest import Digest
 from fedreg.domain.models import FileEntry, Finding, Model, ModelDraft, Version, VersionDraft, VersionId
 from fedreg.domain.proofs import Proof
-from fedreg.domain.records import IntentKind, IntentState, InventoryRow
+from fedreg.domain.records import IntentKind, IntentState, InventoryRow, JournalEntry
 from fedreg.domain.refs import Ref
 
 # The code of a `partial` entry whose rows are all there, and perhaps some that are gone.
 DELETIONS_WITHHELD = "deletions_withheld"
+# The code of one for whose registry the journal tells nothing of the time that was asked for.
+NOT_COVERED = "not_covered"
 SAME, DIFFERS, ONLY_SOURCE, ONLY_TARGET, NOT_COMPARABLE, ERROR = "=", "*", "+", "-", "?", "!"
 
 
@@ -155,7 +158,10 @@ class RefreshStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryView:
-    """One configured registry. `error` says why it did not answer, where it was asked."""
+    """One configured registry. `error` says why it did not answer, where it was asked.
+
+    `covered_since`: from when on the journal tells what changed there.
+    """
 
     name: str
     kind: str
@@ -163,6 +169,7 @@ class RegistryView:
     reachable: bool | None = None
     error: Mapping[str, Any] | None = None
     last_scan: datetime | None = None
+    covered_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,11 +183,16 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """A page of the inventory. `partial` names registries whose rows may be missing or old, and why."""
+    """A page of the inventory. `partial` names registries whose rows may be missing or old, and why.
+
+    For a past time `as_of`, `coverage` says of each registry since when the journal can tell.
+    """
 
     items: tuple[InventoryRow, ...]
     next_cursor: str | None = None
     partial: tuple[Mapping[str, Any], ...] = ()
+    as_of: datetime | None = None
+    coverage: tuple[Coverage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,10 +283,28 @@ class Facets:
     approvals: dict[str, int]
 
 
+class History(list[JournalEntry]):
+    """What happened, oldest first. `covered_since`: from when on the journal tells all of it; None: never scanned."""
+
+    def __init__(self, entries: Iterable[JournalEntry] = (), *, covered_since: datetime | None = None) -> None:
+        super().__init__(entries)
+        self.covered_since = covered_since
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """`entries` were found to be in order; `broken_at` is the sequence of the first that is not."""
+    """`entries` were found to be in order; `broken_at` is the sequence of the first that is not, `fault` what it has.
+
+    `heads` signed heads were held against the chain, and vouch for every entry up to `vouched_until`. Where an entry
+    differs from what was signed, and nothing between `vouched_until` and `broken_at` was, any of those may be the
+    one that was changed; `detail` says so. `bad_heads` are forged, unsigned or of another store.
+    """
 
     ok: bool
     entries: int
     broken_at: int | None = None
+    fault: Fault | None = None
+    detail: str | None = None
+    heads: int = 0
+    vouched_until: int | None = None
+    bad_heads: tuple[BadHead, ...] = ()

@@ -15,6 +15,7 @@ from fedreg.domain.models import Model, Version, VersionId
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Change, Effect, EffectRole, EffectState, Intent, IntentState
 from fedreg.domain.stages import NONE
+from fedreg.services.change_entries import list_gone, tell_change
 from fedreg.services.effects import CREATED, action_of, journal_values, read_field, register_version, write_field
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_model_overflow, merge_overflow
@@ -163,23 +164,26 @@ async def _record(gateway: Gateway, effect: Effect, touched: Touched, result: An
             effects.set_state(tx, intent_id, effect.sequence, EffectState.DONE, now=now)
             if effect.field == CREATED:
                 effects.set_target(tx, effect)
-            journal.append(tx, _change(intent, effect), now)
-            _record_in_index(tx, effect, touched, now)
+            ours, gone = _change(intent, effect), list_gone(tx, effect)
+            seen = _record_in_index(tx, effect, touched, now)
+            journal.append_all(tx, tell_change(tx, ours, seen, gone), now)
         if result is not None:
             intents.set_state(tx, intent_id, IntentState.SUCCEEDED, result=result, now=now)
 
     await gateway.store.write(commit)
 
 
-def _record_in_index(tx: Connection, effect: Effect, touched: Touched, now: datetime) -> None:
-    index.upsert_models(tx, touched.models, now)
+def _record_in_index(tx: Connection, effect: Effect, touched: Touched, now: datetime) -> list[Change]:
+    """Bring the index up to date; what it had not known is answered."""
+    seen = index.upsert_models(tx, touched.models, now)
     if touched.versions:
-        index.upsert_versions(tx, touched.versions, now, None)
+        seen += index.upsert_versions(tx, touched.versions, now, None)
     if effect.field == "version.exists":
         gone = VersionId(model=effect.model, version=effect.version or "", identity=effect.identity or "")
         index.delete_versions(tx, effect.registry, [gone])
     elif effect.field == "model.exists" and not effect.after:
         index.delete_models(tx, effect.registry, [effect.model])
+    return seen
 
 
 def _change(intent: Intent, effect: Effect) -> Change:

@@ -26,6 +26,7 @@ from fedreg.domain.reports import (
     newest_first,
 )
 from fedreg.registries.ledgers import load_ledger
+from fedreg.services import past
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_model_overflow, merge_overflow
 from fedreg.services.pages import walk_versions
@@ -69,11 +70,15 @@ async def list_inventory(
 
     A registry never scanned is scanned first; with `refresh` all asked for are; a store that another process
     owns is read as it is. A registry that is down never fails the answer. Raises NotFound for an unknown
-    registry, InvalidRequest for a bad cursor.
+    registry, InvalidRequest for a bad cursor. With `query.as_of` it is what was there then: see `past`.
     """
     names = query.registries or tuple(gateway.registries.names())
     for name in names:
         gateway.registries.manifest(name)
+    if query.as_of is not None:
+        if refresh or max_age is not None:
+            raise InvalidRequest("as_of asks for the past, refresh and max_age for now", cure="give one of them")
+        return await past.list_past(gateway, query, names, lines="versions" if versions else "models")
     reports: Sequence[RefreshReport] = ()
     if query.cursor is None and not gateway.store.read_only:
         reports = await (refresh_all(gateway, names) if refresh else refresh_stale(gateway, names, max_age))
@@ -86,6 +91,8 @@ async def list_facets(gateway: Gateway, query: InventoryQuery) -> Facets:
     """Counts of the versions in the index that match, by registry, stage and approval. Raises NotFound."""
     for name in query.registries:
         gateway.registries.manifest(name)
+    if query.as_of is not None:
+        return await past.count_past(gateway, query, query.registries or tuple(gateway.registries.names()))
     return await gateway.store.read(lambda conn: index.count_matches(conn, query))
 
 
@@ -160,7 +167,11 @@ async def get_indexed_model(gateway: Gateway, ref: Ref) -> Model:
 def _registry_view(gateway: Gateway, name: str, state: ScanState | None) -> RegistryView:
     manifest = gateway.registries.manifest(name)
     return RegistryView(
-        name=name, kind=manifest.kind, title=manifest.title, last_scan=state.completed_at if state else None
+        name=name,
+        kind=manifest.kind,
+        title=manifest.title,
+        last_scan=state.completed_at if state else None,
+        covered_since=state.covered_since if state else None,
     )
 
 

@@ -14,6 +14,7 @@ from fedreg.domain.models import Model, Version
 from fedreg.domain.records import Change, Counterpart, Intent, IntentState
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import CopyPlan
+from fedreg.services.change_entries import came_with
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_model_values, merge_values
 from fedreg.store import counterparts, digests, edges, index, intents, journal, overflow
@@ -53,9 +54,10 @@ async def record_copy(gateway: Gateway, intent_id: str, plan: CopyPlan, live: Ve
             overflow.set_value(tx, live.registry, live.identity, name, value, now)
         for name, value in plan.model_held.items():
             overflow.set_value(tx, live.registry, overflow.model_identity(live.model), name, value, now)
-        index.upsert_models(tx, models, now)
+        made = index.upsert_models(tx, models, now)
         index.upsert_versions(tx, [merge_values(live, plan.held)], now, None)
-        journal.append(tx, _change(intent, source, live, report), now)
+        copied = _change(intent, source, live, report)
+        journal.append_all(tx, [*(came_with(copied, one) for one in made if one.action == "created"), copied], now)
         intents.set_state(tx, intent_id, IntentState.SUCCEEDED, result=report, now=now)
         return report
 

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fedreg.domain.errors import NotFound
-from fedreg.domain.models import VersionId
 from fedreg.domain.port import RegistryAdapter
-from fedreg.domain.records import Actor, Change, Origin
+from fedreg.domain.records import Change
 from fedreg.services.gateway import Gateway
 from fedreg.store import index, journal, overflow
+from fedreg.store.differences import tell_model_gone, tell_version_gone
 from fedreg.store.index import Missing
 
 MAX_DELETES = 10
@@ -42,27 +42,13 @@ async def record_deletions(gateway: Gateway, adapter: RegistryAdapter, missing: 
 
 
 def _forget(tx: Connection, gateway: Gateway, registry: str, gone: Missing) -> list[Change]:
-    changes = [_deleted(tx, registry, one.model, one) for one in gone.versions]
-    changes += [_deleted(tx, registry, model, None) for model in gone.models]
+    changes = [tell_version_gone(*seen) for seen in index.list_seen_versions(tx, registry, gone.versions)]
+    changes += [tell_model_gone(*seen) for seen in index.list_seen_models(tx, registry, gone.models)]
     journal.append_all(tx, changes, gateway.now())
     index.delete_versions(tx, registry, gone.versions)
     index.delete_models(tx, registry, gone.models)
     overflow.forget_models(tx, registry, gone.models)
     return changes
-
-
-def _deleted(tx: Connection, registry: str, model: str, version: VersionId | None) -> Change:
-    number = version.version if version else None
-    return Change(
-        action="deleted",
-        registry=registry,
-        model=model,
-        version=number,
-        identity=version.identity if version else None,
-        actor=Actor(subject=f"registry:{registry}"),
-        origin=Origin.OBSERVED,
-        not_before=index.last_seen(tx, registry, model, number),
-    )
 
 
 async def _is_gone(read: Awaitable[Any]) -> bool:

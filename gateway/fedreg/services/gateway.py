@@ -18,7 +18,7 @@ from fedreg.domain.stages import DEFAULT_ORDER
 from fedreg.engine.port import Engine
 from fedreg.registries.federation import Federation
 from fedreg.services.looks import Looks
-from fedreg.settings.sections import WebhookSettings
+from fedreg.settings.sections import AuditSettings, WebhookSettings
 from fedreg.store.database import Store
 
 Observer = Callable[[Sequence[Change]], Awaitable[None]]
@@ -87,6 +87,8 @@ class Gateway:
     make_engine: Callable[[Gateway], Engine]
     stage_order: tuple[str, ...] = DEFAULT_ORDER
     links: Mapping[str, Link] = field(default_factory=dict)
+    audit: AuditSettings | None = None
+    anchored: dict[str, int] = field(default_factory=dict)  # address -> the head that it has got from this process
     now: Callable[[], datetime] = utc_now
     locks: Locks = field(default_factory=Locks)
     scans: Scans = field(default_factory=Scans)

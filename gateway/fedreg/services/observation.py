@@ -8,6 +8,7 @@ the copy, which will record it; it is told by the copy's key.
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -51,10 +52,13 @@ async def observe_model(gateway: Gateway, registry: str, model: str) -> list[Cha
 
 
 async def _look(gateway: Gateway, adapter: RegistryAdapter, model: str) -> list[Change]:
+    asked = gateway.now()
     found, versions = await _read(adapter, model)
     ours = await _list_copies(gateway, adapter, model)
     known = await gateway.store.read(lambda conn: _list_known(conn, adapter.registry, model))
-    changes = await _store(gateway, adapter.registry, found, [one for one in versions if one.version not in ours])
+    changes = await _store(
+        gateway, adapter.registry, found, [one for one in versions if one.version not in ours], asked=asked
+    )
     if not await gateway.store.read(lambda conn: _has_baseline(conn, adapter.registry)):
         return changes
     seen = {one.version for one in versions}
@@ -102,13 +106,15 @@ async def _find(adapter: RegistryAdapter, model: str, key: str) -> Version | Non
         return None
 
 
-async def _store(gateway: Gateway, registry: str, model: Model | None, versions: list[Version]) -> list[Change]:
+async def _store(
+    gateway: Gateway, registry: str, model: Model | None, versions: list[Version], *, asked: datetime
+) -> list[Change]:
     models = await merge_model_overflow(gateway, [] if model is None else [model])
     merged = await merge_overflow(gateway, versions)
     now = gateway.now()
 
     def commit(tx: Connection) -> list[Change]:
-        observed = index.upsert_models(tx, models, now) + index.upsert_versions(tx, merged, now)
+        observed = index.upsert_models(tx, models, asked) + index.upsert_versions(tx, merged, asked)
         if not _has_baseline(tx, registry):
             return []
         journal.append_all(tx, observed, now)

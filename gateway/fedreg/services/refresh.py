@@ -93,6 +93,7 @@ async def _scan(gateway: Gateway, registry: str, wants_full: bool, observed: lis
     cursor, full = state.cursor if resumed or enough else None, True
     models = versions = changes = 0
     while True:
+        asked = gateway.now()
         batch = await adapter.scan(cursor)
         cursor, full = batch.cursor, full and batch.full
         models, versions = models + len(batch.models), versions + len(batch.versions)
@@ -101,9 +102,11 @@ async def _scan(gateway: Gateway, registry: str, wants_full: bool, observed: lis
             cursor=cursor,
             sweep_started_at=None if batch.complete else started,
             completed_at=gateway.now() if batch.complete else state.completed_at,
+            covered_since=state.covered_since or (gateway.now() if batch.complete else None),
+            swept_at=started if batch.complete else state.swept_at,
             error=None,
         )
-        found = await _store_batch(gateway, batch, progress, sweep=started, baseline=state.completed_at is None)
+        found = await _store_batch(gateway, batch, state, progress, asked=asked, sweep=started)
         changes += len(found)
         if state.completed_at is not None and gateway.observers:
             observed += found
@@ -126,18 +129,21 @@ async def _scan(gateway: Gateway, registry: str, wants_full: bool, observed: lis
 
 
 async def _store_batch(
-    gateway: Gateway, batch: Batch, state: ScanState, *, sweep: datetime, baseline: bool
+    gateway: Gateway, batch: Batch, before: ScanState, state: ScanState, *, asked: datetime, sweep: datetime
 ) -> list[JournalChange]:
-    """Index a batch and where the scan is. What changed since the last scan is journalled as observed."""
+    """Index a batch and where the scan is. What changed since the last scan is journalled as observed.
+
+    It was so when it was `asked` for; what nobody had seen was not there yet when the scan before began.
+    """
     models = await merge_model_overflow(gateway, batch.models)
     merged = await merge_overflow(gateway, batch.versions)
-    now = gateway.now()
+    baseline, now = before.completed_at is None, gateway.now()
 
     def commit(tx: Connection) -> list[JournalChange]:
-        observed = index.upsert_models(tx, models, now, sweep)
-        observed += index.upsert_versions(tx, merged, now, sweep)
+        observed = index.upsert_models(tx, models, asked, sweep)
+        observed += index.upsert_versions(tx, merged, asked, sweep)
         if not baseline:
-            journal.append_all(tx, observed, now)
+            journal.append_all(tx, [_bound(change, before.swept_at) for change in observed], now)
         scans.set_state(tx, state)
         return observed
 
@@ -148,3 +154,8 @@ def _is_stale(state: ScanState | None, now: datetime, max_age: timedelta | None)
     if state is None or state.completed_at is None or state.error is not None:
         return True
     return max_age is not None and now - state.completed_at > max_age
+
+
+def _bound(change: JournalChange, since: datetime | None) -> JournalChange:
+    """What was seen for the first time was made after the scan that did not show it began."""
+    return replace(change, not_before=since) if change.action == "created" and change.not_before is None else change

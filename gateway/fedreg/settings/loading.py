@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fedreg.settings.binding import bind, bind_dataclass, construct, structure
 from fedreg.settings.document import Document, read_document
 from fedreg.settings.interpolation import interpolate
 from fedreg.settings.overrides import apply_overrides
-from fedreg.settings.sections import Sections, Settings, StoreSettings, check_exposure
+from fedreg.settings.sections import AuditSettings, Sections, Settings, StoreSettings, check_exposure
 
 FILE_NAME = "fedreg.yaml"
 OF_ENTRIES = ("kind", "calls", "poll")  # keys of every kind; the others are its options
@@ -55,9 +56,10 @@ def load_settings(path: Path | str | None = None, env: Mapping[str, str] | None 
     interpolate(document, env)
     sections: Sections = bind_dataclass(document, Sections, document.data, ())
     registries = {name: _bind_registry(document, name, data) for name, data in sections.registries.items()}
+    store = StoreSettings(url=_resolve_store(document, sections.store.url))
     settings = Settings(
         file=document.file.absolute(),
-        store=StoreSettings(url=_resolve_store(document, sections.store.url)),
+        store=store,
         auth=sections.auth,
         registries=registries,
         links=sections.links,
@@ -65,6 +67,7 @@ def load_settings(path: Path | str | None = None, env: Mapping[str, str] | None 
         stage_order=sections.stage_order,
         telemetry=sections.telemetry,
         webhooks=sections.webhooks,
+        audit=_place_key(document, sections.audit, store),
     )
     _check_references(document, settings)
     return settings
@@ -100,6 +103,16 @@ def _resolve_store(document: Document, url: str) -> str:
     if not url.startswith(_SQLITE) or not path or path.startswith(("/", ":", "file:")):
         return url
     return f"{_SQLITE}{document.directory / path}"
+
+
+def _place_key(document: Document, audit: AuditSettings | None, store: StoreSettings) -> AuditSettings | None:
+    """The key lies beside the store where no other place is named."""
+    if audit is None or audit.key is not None:
+        return audit
+    path = store.url.removeprefix(_SQLITE)
+    if not store.url.startswith(_SQLITE) or not path or path.startswith((":", "file:")):
+        raise document.error(("audit",), "'key' is missing: this store is no file to put one beside", "add `key: FILE`")
+    return replace(audit, key=Path(f"{path}.audit.key"))
 
 
 def _check_references(document: Document, settings: Settings) -> None:

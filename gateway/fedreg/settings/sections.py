@@ -163,6 +163,60 @@ class WebhookSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorSettings:
+    """A place outside the store for signed heads: a `file` that they are appended to, or a `url` they are POSTed to.
+
+    `headers` are sent along, and are secrets. `timeout` of one attempt, in seconds.
+    """
+
+    file: Path | None = None
+    url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        if (self.file is None) == (self.url is None):
+            raise ConfigError("an anchor is one place", cure="give either file or url")
+        if self.url is not None:
+            parts = urlsplit(self.url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ConfigError(
+                    f"url {mask_url(self.url)!r} is no http address", cure="write it as https://host/path"
+                )
+            if parts.username is not None or parts.password is not None:
+                raise ConfigError("url has credentials in it", cure="give them in headers: {Authorization: …}")
+        elif self.headers:
+            raise ConfigError("headers are of no use with a file", cure="leave them out")
+        if self.timeout <= 0:
+            raise ConfigError(f"timeout {self.timeout:g} is no time", cure="give seconds, more than 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EverySettings:
+    """How often a running gateway signs a head: once it has moved, after `seconds`, or by so many `entries` at once."""
+
+    seconds: float = 60.0
+    entries: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0 or self.entries < 1:
+            raise ConfigError("seconds and entries can't be 0 or less", cure="leave them out for the defaults")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """Signed heads of the journal. Without this section none are signed.
+
+    `key`: a file with an Ed25519 private key as PEM, made on first use; by default beside the store, which protects
+    against nobody who can write there.
+    """
+
+    key: Path | None = None
+    anchors: tuple[AnchorSettings, ...] = ()
+    every: EverySettings = field(default_factory=EverySettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sections:
     """The top of the file. `registries` are bound one by one: their keys depend on their kind."""
 
@@ -173,6 +227,7 @@ class Sections:
     server: ServerSettings = field(default_factory=ServerSettings)
     telemetry: TelemetrySettings | None = None
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
+    audit: AuditSettings | None = None
     stage_order: tuple[str, ...] = DEFAULT_ORDER
 
     def __post_init__(self) -> None:
@@ -194,6 +249,7 @@ class Settings:
     stage_order: tuple[str, ...]
     telemetry: TelemetrySettings | None = None
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
+    audit: AuditSettings | None = None
 
     def redacted(self) -> dict[str, Any]:
         """The configuration in its own shape as JSON values, secrets masked."""

@@ -57,12 +57,24 @@ def compare_versions(before: Version | None, after: Version, not_before: datetim
     return changes + _compare_texts(seen, before, after)
 
 
+def tell_version_gone(version: Version, not_before: datetime | None) -> Change:
+    """A version that was there when it was last seen, with what it was then."""
+    seen = Sighting(version.registry, version.model, not_before, version.version, version.identity)
+    made = None if version.created_at is None else version.created_at.isoformat()
+    digest = None if version.digest is None else version.digest.value
+    return seen.tell("deleted", {**_show_version(version), "created_at": made, "digest": digest}, None)
+
+
+def tell_model_gone(model: Model, not_before: datetime | None) -> Change:
+    """A model that was there when it was last seen, with what it was then."""
+    return Sighting(model.registry, model.name, not_before).tell("deleted", _show_model(model), None)
+
+
 def compare_models(before: Model | None, after: Model, not_before: datetime | None) -> list[Change]:
     """The changes of one model, moved aliases included (they are told here, not once per version)."""
     seen = Sighting(after.registry, after.name, not_before)
     if before is None:
-        shown = {"description": after.description, "tags": dict(after.tags), "aliases": dict(after.aliases)}
-        return [seen.tell("created", None, shown)]
+        return [seen.tell("created", None, _show_model(after))]
     return _compare_texts(seen, before, after) + _compare_aliases(seen, before.aliases, after.aliases)
 
 
@@ -87,6 +99,10 @@ def _compare_aliases(seen: Sighting, before: Mapping[str, str], after: Mapping[s
         now = None if new is None else {"alias": alias, "version": new}
         changes.append(seen.tell("alias_deleted" if new is None else "alias_set", was, now, new or old))
     return changes
+
+
+def _show_model(model: Model) -> dict[str, Any]:
+    return {"description": model.description, "tags": dict(model.tags), "aliases": dict(model.aliases)}
 
 
 def _show_version(version: Version) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from fedreg.domain.errors import AlreadyExists, StoreError
-from fedreg.store import journal
+from fedreg.store import chain
 from fedreg.store.connections import driver, make_private
 
 
@@ -20,9 +20,9 @@ def check(conn: Connection) -> list[str]:
         f"table {row[0]}: row {row[1]} refers to a row of {row[2]} that is missing"
         for row in conn.exec_driver_sql("PRAGMA foreign_key_check")
     ]
-    chain = journal.verify(conn)
-    if not chain.ok:
-        problems.append(f"journal: the chain is broken at entry {chain.broken_at}")
+    found = chain.verify(conn)
+    if not found.ok:
+        problems.append(f"journal: the chain is broken at entry {found.broken_at}: {found.detail}")
     return problems
 
 

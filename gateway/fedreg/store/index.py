@@ -8,18 +8,21 @@ from fedreg.store.index_items import (
     get_model,
     get_version,
     get_versions,
-    last_seen,
+    list_seen_models,
+    list_seen_versions,
     missing_after_sweep,
 )
 from fedreg.store.index_models import delete_models, upsert_models
 from fedreg.store.index_versions import delete_versions, upsert_versions
 from fedreg.store.inventory import get_row, list_model_rows, list_rows
 from fedreg.store.inventory_facets import count_matches
+from fedreg.store.inventory_past import count_past, list_past_rows
 
 __all__ = [
     "Facets",
     "Missing",
     "count_matches",
+    "count_past",
     "count_versions",
     "delete_models",
     "delete_versions",
@@ -28,9 +31,11 @@ __all__ = [
     "get_row",
     "get_version",
     "get_versions",
-    "last_seen",
     "list_model_rows",
+    "list_past_rows",
     "list_rows",
+    "list_seen_models",
+    "list_seen_versions",
     "missing_after_sweep",
     "upsert_models",
     "upsert_versions",

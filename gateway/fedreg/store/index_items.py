@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from fedreg.domain.manifest import Basis, Digest
 from fedreg.domain.models import Model, Version, VersionId
 from fedreg.domain.reports import Facets
 from fedreg.store import documents
@@ -52,6 +53,32 @@ def get_versions(
     return [documents.decode_version(found) for found in conn.scalars(query.limit(limit))]
 
 
+def list_seen_versions(conn: Connection, registry: str, ids: Collection[VersionId]) -> list[tuple[Version, datetime]]:
+    """Versions as they were last seen, with the digest that the gateway knows, and when.
+
+    Those that are not there, or are others by now, are left out.
+    """
+    query = (
+        select(version_documents.c.document, versions.c.observed_at, versions.c.digest, versions.c.digest_basis)
+        .join(versions, versions.c.id == version_documents.c.version_id)
+        .where(versions.c.registry == registry, versions.c.identity.in_(listed([one.identity for one in ids])))
+    )
+    found: list[tuple[Version, datetime]] = []
+    for row in conn.execute(query):
+        digest = None if row.digest is None else Digest(row.digest, Basis(row.digest_basis))
+        found.append((replace(documents.decode_version(row.document), digest=digest), row.observed_at))
+    wanted = set(ids)
+    return [(version, at) for version, at in found if version.id in wanted]
+
+
+def list_seen_models(conn: Connection, registry: str, names: Collection[str]) -> list[tuple[Model, datetime]]:
+    """Models as they were last seen, and when; without those of which only versions were."""
+    query = select(models.c.document, models.c.observed_at).where(
+        models.c.registry == registry, models.c.name.in_(listed(names)), models.c.document.is_not(None)
+    )
+    return [(documents.decode_model(row.document), row.observed_at) for row in conn.execute(query)]
+
+
 def facets(conn: Connection, registries: Collection[str] = ()) -> Facets:
     """Counts over all registries, or the given ones."""
     query = select(facet_rows).where(facet_rows.c.versions > 0)
@@ -77,17 +104,6 @@ def count_versions(conn: Connection, registry: str) -> int:
     """How many versions of a registry the index has."""
     counted = select(func.sum(facet_rows.c.versions)).where(facet_rows.c.registry == registry)
     return int(conn.scalar(counted) or 0)
-
-
-def last_seen(conn: Connection, registry: str, model: str, version: str | None) -> datetime | None:
-    """When a version, or with None the model, was last seen; None where it never was."""
-    if version is None:
-        query = select(models.c.observed_at).where(models.c.registry == registry, models.c.name == model)
-    else:
-        mine = (versions.c.registry == registry, versions.c.model == model, versions.c.version == version)
-        query = select(versions.c.observed_at).where(*mine)
-    seen: datetime | None = conn.scalar(query)
-    return seen
 
 
 def missing_after_sweep(conn: Connection, registry: str, sweep: datetime) -> Missing:

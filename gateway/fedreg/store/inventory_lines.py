@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row
 from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.records import InventoryQuery, InventoryRow, Sort
 from fedreg.domain.stages import NONE, Approval
-from fedreg.store.columns import canonical_json
+from fedreg.store.columns import canonical_json, to_micros
 from fedreg.store.schema import models, versions
 
 MAX_LIMIT = 10_000
@@ -44,7 +44,7 @@ OF_MODEL: tuple[ColumnElement[Any], ...] = (
     models.c.observed_at,
     *SHOWN,
 )
-_FOR_PAGES = ("version_sort", "sort_value")
+_FOR_PAGES = ("version_sort", "sort_value", "document")
 
 
 def check_query(query: InventoryQuery) -> Sort:
@@ -65,7 +65,8 @@ def asks_versions(query: InventoryQuery) -> bool:
 def cursor_scope(query: InventoryQuery, lines: str) -> str:
     """What a cursor of these lines (`versions` or `models`) is good for: the filters and the order."""
     filters = [query.model, query.stage, query.alias, query.approval, query.tag, query.digest, query.search]
-    return canonical_json([lines, sorted(query.registries), filters, query.sort])
+    moment = None if query.as_of is None else to_micros(query.as_of)
+    return canonical_json([lines, sorted(query.registries), filters, query.sort, moment])
 
 
 def to_version_row(row: Row[Any]) -> InventoryRow:

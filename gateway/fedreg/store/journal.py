@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select
 
 from fedreg.domain.records import Actor, Change, JournalEntry, Origin
-from fedreg.domain.reports import Verification
 from fedreg.store import attribution
-from fedreg.store.columns import canonical_json, to_micros
+from fedreg.store.chain import GENESIS, hash_entry
+from fedreg.store.columns import listed, to_micros
 from fedreg.store.globs import to_sqlite_glob
 from fedreg.store.schema import journal
-
-GENESIS = "0" * 64
 
 # Built once: to build a statement costs more than to run it.
 _HEAD = select(journal.c.sequence, journal.c.hash).order_by(journal.c.sequence.desc()).limit(1)
@@ -81,18 +78,16 @@ def list_entries(
     return [_to_entry(row) for row in rows]
 
 
-def verify(conn: Connection) -> Verification:
-    """Walk the whole chain and compute every hash again."""
-    previous, count = GENESIS, 0
-    rows = conn.execution_options(yield_per=1000).execute(select(journal).order_by(journal.c.sequence))
-    for row in rows:
-        entry = _to_entry(row)
-        linked = entry.sequence == count + 1 and entry.previous_hash == previous
-        if not linked or entry.hash != _hash(entry.sequence, entry.recorded_at, entry.change, previous):
-            rows.close()
-            return Verification(ok=False, entries=count, broken_at=entry.sequence)
-        previous, count = entry.hash, count + 1
-    return Verification(ok=True, entries=count)
+def list_of_models(conn: Connection, registry: str, models: Collection[str]) -> list[JournalEntry]:
+    """All entries of some models and their versions, oldest first."""
+    query = select(journal).where(journal.c.registry == registry, journal.c.model.in_(listed(models)))
+    return [_to_entry(row) for row in conn.execute(query.order_by(journal.c.sequence))]
+
+
+def get_head(conn: Connection) -> tuple[int, str] | None:
+    """Sequence and hash of the last entry; None where there is none."""
+    head = conn.execute(_HEAD).first()
+    return None if head is None else (head.sequence, head.hash)
 
 
 def _page(query: Select[Any], after_sequence: int | None, *, newest_first: bool) -> Select[Any]:
@@ -109,7 +104,7 @@ def _hash(sequence: int, recorded_at: datetime, change: Change, previous: str) -
         "recorded_at": to_micros(recorded_at),
         "not_before": None if change.not_before is None else to_micros(change.not_before),
     }
-    return hashlib.sha256(f"{previous}\n{canonical_json(content)}".encode()).hexdigest()
+    return hash_entry(content, previous)
 
 
 def _to_columns(change: Change) -> dict[str, Any]:

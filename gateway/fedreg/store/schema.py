@@ -58,6 +58,18 @@ journal = Table(
     Index("journal_by_time", "recorded_at", "sequence"),
 )
 
+# Signed heads of the journal's chain.
+heads = Table(
+    "heads",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("key_id", Text, primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("store", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+)
+
 intents = Table(
     "intents",
     metadata,
@@ -227,6 +239,8 @@ scans = Table(
     Column("sweep_started_at", Instant),
     Column("completed_at", Instant),
     Column("error", Json),
+    Column("covered_since", Instant),  # when the first scan was complete: the journal tells what changed from then on
+    Column("swept_at", Instant),  # when the last complete scan began: what it did not show was not there then
 )
 
 models = Table(

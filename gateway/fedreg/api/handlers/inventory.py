@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from aiohttp import web
@@ -33,6 +33,7 @@ class InventoryParameters(PageQuery, frozen=True, kw_only=True):
     digest: str | None = None
     search: Annotated[str, Meta(description="text within names, descriptions and tags")] | None = None
     sort: Annotated[Sort, Meta(description="rows without the time come last; `-` turns the order round")] = Sort.NAME
+    as_of: Annotated[datetime, Meta(tz=True, description="what was there then, told from the journal")] | None = None
     refresh: Annotated[bool, Meta(description="scan the registries first")] = False
     max_age: (
         Annotated[
@@ -61,6 +62,7 @@ class FacetsQuery(Request, frozen=True, kw_only=True):
     tag: Annotated[str, Meta(description="KEY=VALUE")] | None = None
     digest: str | None = None
     search: Annotated[str, Meta(description="text within names, descriptions and tags")] | None = None
+    as_of: Annotated[datetime, Meta(tz=True, description="what was there then, told from the journal")] | None = None
 
 
 async def list_facets(request: web.Request, *, query: FacetsQuery) -> Facets:
@@ -91,6 +93,7 @@ def _filters(query: InventoryParameters | FacetsQuery, registries: tuple[str, ..
         tag=_parse_tag(query.tag),
         digest=query.digest,
         search=query.search,
+        as_of=query.as_of,
     )
 
 

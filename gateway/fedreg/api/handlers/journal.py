@@ -15,11 +15,12 @@ from fedreg.api.context import gateway_of, model_ref, principal_of, version_ref
 from fedreg.api.encoding import Listing, Request
 from fedreg.api.paging import PageQuery, end_page, parse_sequence
 from fedreg.domain.errors import Forbidden
+from fedreg.domain.evidence import AuditKey
 from fedreg.domain.lineage import Node
 from fedreg.domain.records import JournalEntry
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import LineageGraph, Verification
-from fedreg.services import audit
+from fedreg.services import anchors, audit, past
 from fedreg.services.lineage import DEFAULT_DEPTH
 from fedreg.services.lineage import get_lineage as read_lineage
 from fedreg.settings.sections import Role
@@ -62,11 +63,17 @@ async def get_lineage(request: web.Request, *, query: LineageQuery) -> LineageGr
     return _visible_part(graph, principal_of(request))
 
 
-async def list_model_history(request: web.Request, *, query: PageQuery) -> Listing[JournalEntry]:
+class HistoryPage(Listing[JournalEntry], frozen=True, kw_only=True):
+    """A page of a history; from `covered_since` on the journal tells all of it, null where there was no scan yet."""
+
+    covered_since: datetime | None = None
+
+
+async def list_model_history(request: web.Request, *, query: PageQuery) -> HistoryPage:
     return await _list_history(request, model_ref(request), query)
 
 
-async def list_version_history(request: web.Request, *, query: PageQuery) -> Listing[JournalEntry]:
+async def list_version_history(request: web.Request, *, query: PageQuery) -> HistoryPage:
     return await _list_history(request, version_ref(request), query)
 
 
@@ -89,11 +96,30 @@ async def verify_audit(request: web.Request) -> Verification:
     return await audit.verify_audit(gateway_of(request))
 
 
-async def _list_history(request: web.Request, ref: Ref, query: PageQuery) -> Listing[JournalEntry]:
+class Evidence(Request, frozen=True, kw_only=True):
+    """What to hold the journal against, instead of the configured anchors and key."""
+
+    anchors: Annotated[str, Meta(description="the lines of an anchor file")] | None = None
+    public_key: Annotated[str, Meta(description="one or several Ed25519 public keys as PEM")] | None = None
+
+
+async def verify_against(request: web.Request, *, body: Evidence) -> Verification:
+    principal_of(request).require_everywhere(Role.ADMIN)
+    return await audit.verify_audit(gateway_of(request), anchors=body.anchors, public_key=body.public_key)
+
+
+async def get_audit_key(request: web.Request) -> AuditKey:
+    principal_of(request).require_everywhere(Role.ADMIN)
+    return await anchors.get_audit_key(gateway_of(request))
+
+
+async def _list_history(request: web.Request, ref: Ref, query: PageQuery) -> HistoryPage:
     after = parse_sequence(query.cursor)
     # All of it: entries of a namesake that is gone are taken out after the limit was applied.
     entries = await audit.list_history(gateway_of(request), ref, limit=WHOLE_HISTORY, after_sequence=after)
-    return end_page(entries, query.limit, _sequence)
+    page = end_page(entries, query.limit, _sequence)
+    [coverage] = await past.list_coverage(gateway_of(request), [ref.registry])
+    return HistoryPage(items=page.items, next_cursor=page.next_cursor, covered_since=coverage.since)
 
 
 def _sequence(entry: JournalEntry) -> str:

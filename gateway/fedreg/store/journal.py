@@ -13,7 +13,7 @@ from fedreg.domain.records import Actor, Change, JournalEntry, Origin
 from fedreg.domain.reports import Verification
 from fedreg.store import attribution
 from fedreg.store.columns import canonical_json, to_micros
-from fedreg.store.globs import to_sqlite_glob
+from fedreg.store.dialects import matches_glob
 from fedreg.store.schema import journal
 
 GENESIS = "0" * 64
@@ -72,7 +72,7 @@ def list_entries(
         if value is not None:
             query = query.where(journal.c[name] == value)
     if model_glob is not None:
-        query = query.where(journal.c.model.op("GLOB")(to_sqlite_glob(model_glob)))
+        query = query.where(matches_glob(journal.c.model, model_glob))
     if since is not None:
         query = query.where(journal.c.recorded_at >= since)
     if until is not None:

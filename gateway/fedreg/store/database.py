@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError, ProgrammingError
@@ -26,6 +26,9 @@ from fedreg.store.place import Place, describe, parse_url
 from fedreg.store.readers import Readers
 from fedreg.store.upgrade import Upgrade, check_revision, upgrade
 from fedreg.store.writer import Writer
+
+if TYPE_CHECKING:
+    from fedreg.store.postgresql import PostgresqlSession
 
 T = TypeVar("T")
 _FILE_READERS = 2  # threads
@@ -41,12 +44,14 @@ class Store:
         writer: Writer | None,
         ownership: Ownership | None = None,
         upgraded: Upgrade | None = None,
+        session: PostgresqlSession | None = None,
     ) -> None:
         """`upgraded` is what opening did to the store, None for a reader."""
         self.place = place
         self.upgraded = upgraded
         self._writer = writer
         self._ownership = ownership
+        self._session = session
         self._closed = False
         self._keyed: KeyedReads | None = None
         self._readers = readers
@@ -80,6 +85,16 @@ class Store:
         """Record where this owner serves, once that is known."""
         if self._ownership is not None:
             await asyncio.to_thread(self._ownership.set_address, address)
+
+    @property
+    def schema(self) -> str | None:
+        """The PostgreSQL schema that the store's tables are in."""
+        return None if self._session is None else self._session.schema
+
+    def act_as(self, replica_id: str) -> None:
+        """Write as this replica from now on: LeaseLost once it is given up. Of a shared store only."""
+        assert self._session is not None
+        self._session.replica = replica_id
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn` in one snapshot on a reader thread."""
@@ -194,7 +209,7 @@ def _open_server(url: URL, read_only: bool) -> Store:
     except DatabaseError as error:
         raise _unusable(url, error) from error
     session = postgresql.PostgresqlSession(url, connection)
-    return Store(url, postgresql.ServerReaders(url), Writer(session), None, upgraded)
+    return Store(url, postgresql.ServerReaders(url), Writer(session), None, upgraded, session)
 
 
 def _refuse(place: Place) -> StoreBusy:

@@ -19,7 +19,8 @@ from sqlalchemy import URL, Connection, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from fedreg.domain.errors import StoreUnavailable
+from fedreg.domain.errors import LeaseLost, StoreUnavailable
+from fedreg.store import replicas
 from fedreg.store.dialects import WRITING
 from fedreg.store.place import describe
 from fedreg.store.readers import Readers
@@ -41,7 +42,7 @@ _BEGIN = text(
     "SELECT pg_advisory_xact_lock(:writing), set_config('synchronous_commit', :commit, true), "
     "CAST(pg_current_xact_id() AS TEXT) AS id"
 )
-_KEPT = text("SELECT current_setting('synchronous_commit')")
+_KEPT = text("SELECT current_setting('synchronous_commit'), current_schema()")
 _BECAME = text("SELECT pg_xact_status(CAST(:id AS xid8))")
 _READERS = 4  # threads: they wait more than they work
 
@@ -129,10 +130,12 @@ class PostgresqlSession:
     """The writing connection of one gateway: `writer.Session` over PostgreSQL."""
 
     def __init__(self, url: URL, connection: Connection) -> None:
+        self.replica: str | None = None
+        """Who writes; refused once it is given up."""
         self._url = url
         self._connection: Connection | None = connection
-        self._commit = connection.scalar(_KEPT)
-        connection.rollback()
+        with connection.begin():
+            self._commit, self.schema = connection.execute(_KEPT).one()
         self._in_doubt: str | None = None
 
     def run(self, work: Callable[[Connection], None], *, durable: bool) -> None:
@@ -163,6 +166,8 @@ class PostgresqlSession:
                 ).one()
                 if self._was_committed(connection):
                     return
+                if self.replica is not None and not replicas.is_alive(connection, self.replica):
+                    raise LeaseLost("this gateway was not seen for longer than its lease; another one has taken over")
                 work(connection)
                 self._in_doubt = str(row.id)
         except Exception as error:

@@ -182,6 +182,16 @@ edges = Table(
     sqlite_with_rowid=False,
 )
 
+# Gateways that share a store; `seen_at` 0: given up.
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("address", Text),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
 scans = Table(
     "scans",
     metadata,

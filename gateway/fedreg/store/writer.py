@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from fedreg.domain.errors import StoreError, StoreUnavailable
+from fedreg.domain.errors import LeaseLost, StoreError, StoreUnavailable
 
 Result = TypeVar("Result")
 _LARGEST_GROUP = {True: 256, False: 8}  # durable: small functions, one fsync; index: whole pages of a scan
@@ -100,7 +100,7 @@ class Writer:
             self.commits += 1
         except Exception as error:  # noqa: BLE001  handed to every caller whose work went with the transaction
             for job in jobs:
-                gone = isinstance(error, StoreUnavailable)
+                gone = isinstance(error, StoreUnavailable | LeaseLost)
                 job.future.set_exception(error if gone else job.error or error)
             return
         for job in jobs:

@@ -46,6 +46,11 @@ class Lease(Protocol):
         """Whose the workflows are that this process runs."""
         ...
 
+    @property
+    def length(self) -> timedelta:
+        """After how long without a sign of life a gateway is given up."""
+        ...
+
     async def join(self) -> None:
         """Begin the lease, where there is none yet. StoreUnavailable."""
         ...
@@ -70,6 +75,7 @@ class Lease(Protocol):
 class SoleLease:
     """Of the process that owns its store: never lost, and free."""
 
+    length = timedelta(0)
     executor_id = "local"
 
     async def join(self) -> None:
@@ -99,7 +105,7 @@ class SharedLease:
     def __init__(self, store: Store, length: timedelta) -> None:
         assert isinstance(store.place, URL)
         self._store, self._url = store, store.place
-        self._length = length
+        self.length = length
         self.on_lost: Callable[[], Awaitable[None]] | None = None
         self._address: str | None = None
         self._presence: Presence | None = None
@@ -122,7 +128,7 @@ class SharedLease:
                 return
             presence, started = Presence(self._url, uuid.uuid4().hex), _now()
             await self._run(lambda: presence.join(self._address))
-            self._valid_until, self._steady_from = started + self._length.total_seconds(), started
+            self._valid_until, self._steady_from = started + self.length.total_seconds(), started
             self._store.act_as(presence.replica_id)
             self._presence = presence
             self._beating = asyncio.create_task(self._beat(presence), name="lease")
@@ -167,7 +173,7 @@ class SharedLease:
             return []
         taken: list[str] = []
         try:
-            for replica_id in await self._run(lambda: presence.give_up(self._length)):
+            for replica_id in await self._run(lambda: presence.give_up(self.length)):
                 adopted = await engine.adopt(replica_id)
                 await self._run(partial(presence.remove, replica_id))
                 log.info("replica %s is gone: took over %d operations", replica_id, len(adopted))
@@ -180,7 +186,7 @@ class SharedLease:
     @property
     def sweep_seconds(self) -> float:
         """How often to look for dead replicas."""
-        return min(self._length.total_seconds() / _SWEEPS, 2.0)
+        return min(self.length.total_seconds() / _SWEEPS, 2.0)
 
     async def set_address(self, address: str | None) -> None:
         self._address = address
@@ -200,7 +206,7 @@ class SharedLease:
         self._thread.shutdown(wait=False)
 
     async def _beat(self, presence: Presence) -> None:
-        length = self._length.total_seconds()
+        length = self.length.total_seconds()
         while True:
             await asyncio.sleep(length / _BEATS)
             started = _now()

@@ -137,10 +137,14 @@ class Store:
         """Finish queued writes, close, and let the next owner in. Safe to repeat."""
         await asyncio.to_thread(self._close)
 
-    async def _submit(self, fn: Callable[[Connection], T], *, durable: bool) -> T:
+    def submit(self, fn: Callable[[Connection], T], *, durable: bool = True) -> Future[T]:
+        """As `write`, for who waits on a thread; errors are the database's own."""
         if self._writer is None:
             raise _refuse(self.place)
-        future: Future[T] = self._writer.submit(fn, durable=durable)
+        return self._writer.submit(fn, durable=durable)
+
+    async def _submit(self, fn: Callable[[Connection], T], *, durable: bool) -> T:
+        future = self.submit(fn, durable=durable)
         with _translated():
             return await asyncio.wrap_future(future)
 

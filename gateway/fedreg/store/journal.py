@@ -84,7 +84,7 @@ def list_entries(
 def verify(conn: Connection) -> Verification:
     """Walk the whole chain and compute every hash again."""
     previous, count = GENESIS, 0
-    rows = conn.execution_options(yield_per=1000).execute(select(journal).order_by(journal.c.sequence))
+    rows = conn.execute(select(journal).order_by(journal.c.sequence).execution_options(yield_per=1000))
     for row in rows:
         entry = _to_entry(row)
         linked = entry.sequence == count + 1 and entry.previous_hash == previous

@@ -80,6 +80,12 @@ def remove(tx: Connection, replica_id: str) -> None:
     tx.execute(delete(replicas).where(replicas.c.id == replica_id))
 
 
+def has_living(conn: Connection, lease: timedelta) -> bool:
+    """Whether some gateway was seen within its lease."""
+    known = list_replicas(conn)
+    return bool(known) and any(replica.seen_at >= now(conn) - lease for replica in known)
+
+
 def list_replicas(conn: Connection) -> list[Replica]:
     """All that are known, the oldest first."""
     rows = conn.execute(select(replicas).order_by(replicas.c.started_at, replicas.c.id))

@@ -271,6 +271,8 @@ async def test_reading_only(postgresql_url: str) -> None:
         "postgresql://ada@127.0.0.1:1/fedreg?password=hunter2",
         "postgresql://ada:hunter2@[127.0.0.1:1/fedreg",
         "postgresql://ada:hunter2@127.0.0.1:1",
+        "postgresql://ada:hunt@hunter2@127.0.0.1:1/fedreg",
+        "postgresql://ada:hunt@hunter2/x@127.0.0.1:1/fedreg",
         "mysql://ada:hunter2@127.0.0.1:1/fedreg",
     ],
 )

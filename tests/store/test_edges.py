@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from fedreg.domain.lineage import Edge, Node, NodeKind, Relation
 from fedreg.store import edges
-from fedreg.store.connections import open_writer
 from fedreg.store.database import Store
-from fedreg.store.upgrade import upgrade
 
 
 def _node(key: str, **attributes: str) -> Node:
@@ -70,27 +67,20 @@ async def test_adding_again_renews_nodes_and_doubles_nothing(store: Store, noon:
     assert {edge.relation for edge in graph.edges} == {Relation.DERIVED_FROM, Relation.COPIED_FROM}
 
 
-@pytest.fixture(scope="module")
-def connection() -> Connection:
-    opened = open_writer(None)
-    upgrade(opened, None)
-    return opened
-
-
 _PAIRS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=40)
 
 
 @settings(max_examples=60, deadline=None)
 @given(pairs=_PAIRS, depth=st.integers(0, 6), up=st.booleans())
 def test_the_walk_finds_what_a_plain_search_finds(
-    connection: Connection, noon: datetime, pairs: list[tuple[int, int]], depth: int, up: bool
+    empty: Connection, noon: datetime, pairs: list[tuple[int, int]], depth: int, up: bool
 ) -> None:
     expected = {0}
     for _ in range(depth):
         expected |= {s if up else t for s, t in pairs if (t if up else s) in expected}
-    with connection.begin() as transaction:
-        edges.add(connection, [_edge(f"n{s}", f"n{t}") for s, t in pairs], noon)
-        graph = edges.walk(connection, "n0", upstream=up, downstream=not up, depth=depth)
+    with empty.begin() as transaction:
+        edges.add(empty, [_edge(f"n{s}", f"n{t}") for s, t in pairs], noon)
+        graph = edges.walk(empty, "n0", upstream=up, downstream=not up, depth=depth)
         transaction.rollback()
     known = {end for pair in pairs for end in pair}
     assert _keys(graph) == {f"n{n}" for n in expected & known}

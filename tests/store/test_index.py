@@ -206,6 +206,7 @@ async def test_facets_follow_every_change(store: Store, noon: datetime, make_ver
     assert await store.read(lambda c: index.count_versions(c, "prod")) == 5
 
 
+@pytest.mark.sqlite("counts its steps")
 async def test_one_version_costs_the_same_in_a_full_index(
     store: Store, noon: datetime, make_version: MakeVersion
 ) -> None:

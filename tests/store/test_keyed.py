@@ -17,6 +17,7 @@ from fedreg.store.database import Store
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.sqlite("reads by key are of a file")
 async def test_what_is_kept_goes_with_the_next_commit(store: Store, make_version: Callable[..., Version]) -> None:
     version = make_version("1")
     key = (version.registry, version.model, version.version)
@@ -30,6 +31,7 @@ async def test_what_is_kept_goes_with_the_next_commit(store: Store, make_version
     assert store.keyed.get_version(*key) == changed
 
 
+@pytest.mark.sqlite("reads by key are of a file")
 async def test_what_the_gateway_holds(store: Store) -> None:
     digest = Digest("sha256:" + "0" * 64, Basis.READ)
     assert store.keyed is not None

@@ -73,6 +73,7 @@ async def test_a_failed_migration_leaves_the_store_as_it_was(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.sqlite("changes the file")
 async def test_a_newer_store_is_refused(url: str, read_only: bool) -> None:
     await (await Store.open(url)).aclose()
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:

@@ -14,6 +14,7 @@ from fedreg.domain.errors import (
     ConfigError,
     FedregError,
     InvalidRequest,
+    LeaseLost,
     NotFound,
     Outcome,
     RateLimited,
@@ -293,3 +294,39 @@ async def test_a_retried_error_keeps_its_details() -> None:
     with pytest.raises(InvalidRequest) as caught:
         await GuardedCalls("r").run("create", request, effect=Effect.WRITE)
     assert caught.value.details == {"field": "x"}
+
+
+async def test_a_write_asks_for_leave_before_each_attempt_and_a_read_never() -> None:
+    asked: list[str] = []
+    answers = [RegistryUnavailable("down", registry="r"), None]
+
+    async def permit() -> None:
+        asked.append("may I?")
+
+    async def request() -> str:
+        asked.append("request")
+        answer = answers.pop()
+        if answer is not None:
+            raise answer
+        return "done"
+
+    answers.reverse()
+    calls = GuardedCalls("r", permit=permit, sleep=Waits())
+    assert await calls.run("set", request, effect=Effect.IDEMPOTENT) == "done"
+    assert asked == ["may I?", "request", "may I?", "request"]
+    answers.append(None)
+    assert await calls.run("get", request) == "done"
+    assert asked[4:] == ["request"]
+
+
+async def test_without_leave_nothing_is_sent() -> None:
+    async def permit() -> None:
+        raise LeaseLost("another one has taken over")
+
+    async def request() -> None:
+        raise AssertionError("sent")
+
+    calls = GuardedCalls("r", permit=permit, sleep=Waits())
+    for effect in (Effect.WRITE, Effect.IDEMPOTENT):
+        with pytest.raises(LeaseLost):
+            await calls.run("set", request, effect=effect)

@@ -33,7 +33,7 @@ def load(name: str, directory: Path) -> Settings:
 
 
 def test_the_examples_are_these() -> None:
-    assert {"minimal.yaml", "mlflow-sagemaker.yaml", "full.yaml"} <= set(EXAMPLES)
+    assert {"minimal.yaml", "mlflow-sagemaker.yaml", "full.yaml", "postgresql.yaml"} <= set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -41,6 +41,14 @@ def test_an_example_loads(name: str, tmp_path: Path) -> None:
     settings = load(name, tmp_path)
     assert settings.registries
     assert "hunter2" not in json.dumps(settings.redacted())
+
+
+def test_the_password_of_the_store_is_masked(tmp_path: Path) -> None:
+    config = tmp_path / "postgresql.yaml"
+    shutil.copy(CONFIG / config.name, config)
+    settings = load_settings(config, {"FEDREG_DB_PASSWORD": "hunter2"})
+    assert "fedreg:hunter2@db.internal" in settings.store.url
+    assert "hunter2" not in repr(settings) + json.dumps(settings.redacted())
 
 
 def test_the_full_one_uses_every_section(tmp_path: Path) -> None:

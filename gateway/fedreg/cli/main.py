@@ -46,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "registries": ("registries", "The configured registries."),
     "serve": ("serve", "Run the gateway."),
     "show": ("inventory", "A model with its versions, or a version with its files."),
-    "store": ("store", "Upgrade, check and back up the store."),
+    "store": ("store", "Upgrade, check, back up and move the store."),
     "tag": ("edits", "Set and remove tags."),
     "webhooks": ("webhooks", "Tell other systems of changes."),
 }

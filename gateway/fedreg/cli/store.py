@@ -1,7 +1,8 @@
-"""`fedreg store upgrade|check|backup`."""
+"""`fedreg store upgrade|check|backup|move`."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -9,6 +10,10 @@ import click
 from fedreg.cli.output import note
 from fedreg.cli.session import run_local
 from fedreg.client.local import LocalClient
+from fedreg.services.store_move import StoreMove
+from fedreg.services.store_move import move_store as move_to
+from fedreg.settings.document import Document
+from fedreg.settings.interpolation import interpolate
 from fedreg.store.upgrade import Upgrade
 
 BROKEN = 1
@@ -16,7 +21,7 @@ BROKEN = 1
 
 @click.group()
 def store() -> None:
-    """Upgrade, check and back up the store."""
+    """Upgrade, check, back up and move the store."""
 
 
 @store.command("upgrade")
@@ -32,8 +37,9 @@ def upgrade_store(ctx: click.Context) -> None:
     elif done.before == done.after:
         note(f"the store has revision {done.after} already: nothing to do")
     else:
-        note(f"upgraded the store from revision {done.before} to {done.after}; as it was: {done.backup}")
-    note("any command that writes upgrades an older store by itself, after the same backup")
+        kept = "" if done.backup is None else f"; as it was: {done.backup}"
+        note(f"upgraded the store from revision {done.before} to {done.after}{kept}")
+    note("any command that writes upgrades an older store by itself, after the same backup of a file")
     click.echo(done.after)
 
 
@@ -56,6 +62,33 @@ def backup_store(ctx: click.Context, path: Path) -> None:
     """Copy the store, as it is at one moment, to a new file."""
     run_local(ctx, lambda client: client.gateway.store.backup(path), read_only=True)
     click.echo(str(path))
+
+
+@store.command("move")
+@click.option("--to", "target", metavar="URL", required=True, help="Where to; ${VAR} and ${file:PATH} are filled in.")
+@click.pass_context
+def move_store(ctx: click.Context, target: str) -> None:
+    """Carry the store over to an empty database, row by row, and compare both.
+
+    The configured store is read and stays as it is; stop its gateway first. `postgresql://USER:PASSWORD@HOST/DATABASE`
+    is for several gateways, `sqlite:///FILE` for one. Unfinished operations go on when a gateway serves the new store:
+    set store.url to it.
+    """
+    given = Document(Path("--to"), {"url": target})
+    interpolate(given, os.environ)
+
+    async def work(client: LocalClient) -> StoreMove:
+        return await move_to(client.gateway.store, given.data["url"], client.gateway.lease.length, _tell)
+
+    done = run_local(ctx, work, read_only=False)
+    if done.unfinished:
+        note(f"{done.unfinished} operations are unfinished: they go on when a gateway serves the new store")
+    note("both were compared, row by row; set store.url to the new one")
+    click.echo(f"{done.target}: {sum(done.rows.values())} rows")
+
+
+def _tell(table: str, rows: int) -> None:
+    note(f"{table}: {rows}")
 
 
 async def _get_upgrade(client: LocalClient) -> Upgrade:

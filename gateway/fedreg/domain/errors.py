@@ -230,6 +230,20 @@ class StoreError(FedregError):
     usual_cure = "look at the disk's space and the store's file"
 
 
+class StoreUnavailable(StoreError):
+    """The store's server can't be reached, or cut the connection; what was to be written is not."""
+
+    code, status, exit_code, retryable = "store_unavailable", 503, 5, True
+    usual_cure = "look whether the server runs"
+
+
+class LeaseLost(StoreError):
+    """This gateway was not seen for longer than its lease, and another one has taken over what it was doing."""
+
+    code, status, exit_code, retryable = "lease_lost", 503, 5, True
+    usual_cure = "nothing: the operation goes on at the other gateway"
+
+
 class GatewayError(FedregError):
     """What answers at the gateway's address is no gateway, or something between mangles its answers."""
 

@@ -1,4 +1,4 @@
-"""The SQLite file DBOS keeps its checkpoints in. On PostgreSQL DBOS opens its database itself."""
+"""The database DBOS keeps its checkpoints in: a SQLite file, or a schema of a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -7,15 +7,30 @@ from typing import Any
 import sqlalchemy as sa
 
 
-def open_sqlite(url: str, threads: int) -> sa.Engine:
-    """An engine on the SQLite file of `url`, in WAL mode, with a connection for each of `threads` and some to poll.
+def open_database(url: str, threads: int) -> sa.Engine:
+    """An engine on the database of a URL, with a connection for each of `threads` and some to poll."""
+    return _open_sqlite(url, threads) if url.startswith("sqlite") else _open_postgresql(url, threads)
 
-    A commit survives the death of the process; a power cut may take the last ones back, which only repeats steps.
-    The settings besides WAL and synchronous are those DBOS gives its own SQLite engines.
+
+def _open_sqlite(url: str, threads: int) -> sa.Engine:
+    """In WAL mode. A commit survives the death of the process; a power cut may take the last ones back, which only
+    repeats steps. The settings besides WAL and synchronous are those DBOS gives its own SQLite engines.
     """
     database = sa.create_engine(url, pool_size=threads + 4, max_overflow=0)
     sa.event.listen(database, "connect", _configure)
     return database
+
+
+def _open_postgresql(url: str, threads: int) -> sa.Engine:
+    """Errors quote no parameters: they may hold what is copied."""
+    return sa.create_engine(
+        sa.make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=threads + 4,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"application_name": "fedreg engine", "connect_timeout": 10},
+    )
 
 
 def _configure(connection: Any, _record: Any) -> None:

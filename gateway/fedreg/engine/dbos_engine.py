@@ -27,7 +27,7 @@ from fedreg.domain.errors import Cancelled, ConfigError, Conflict, FedregError, 
 from fedreg.engine import dbos_calls as calls
 from fedreg.engine.dbos_calls import STATES, apart
 from fedreg.engine.dbos_context import DbosContext
-from fedreg.engine.dbos_database import open_sqlite
+from fedreg.engine.dbos_database import open_database
 from fedreg.engine.port import EngineClosed, Json, State, Status, Workflow
 from fedreg.engine.serialization import JsonSerializer, to_error, to_json
 
@@ -56,12 +56,13 @@ _slot = threading.Lock()
 class DbosEngine:
     """Implements `port.Engine`.
 
-    `url` is `sqlite:///path` or `postgresql://…`. `executor_id` names the owner of the workflows: the same at every
-    start for a store with one owner, unique per replica otherwise. `threads` bounds database work (2 to 8).
+    `url` is `sqlite:///path` or `postgresql://…`, where `schema` has its tables. `executor_id` names the owner of the
+    workflows: the same at every start for a store with one owner, unique per replica otherwise. `threads` bounds
+    database work (2 to 8).
     """
 
-    def __init__(self, url: str, *, executor_id: str = "local", threads: int = 4) -> None:
-        self._url = url
+    def __init__(self, url: str, *, executor_id: str = "local", threads: int = 4, schema: str = "dbos") -> None:
+        self._url, self._schema = url, schema
         self._executor_id = executor_id
         self._threads = threads
         self._workflows: dict[str, Workflow] = {}
@@ -92,8 +93,9 @@ class DbosEngine:
             self._release()
             if isinstance(reason, (SQLAlchemyError, error.DBOSException)):
                 cause = getattr(reason, "orig", None) or reason
+                place = sa.make_url(self._url).difference_update_query(["password"])
                 raise ConfigError(
-                    f"the engine's database {sa.make_url(self._url)!r} can't be opened: {cause}",
+                    f"the engine's database {place!r} can't be opened: {cause}",
                     cure="check that the place exists, is writable and holds nothing else",
                 ) from reason
             raise
@@ -106,12 +108,13 @@ class DbosEngine:
         logger.addHandler(_no_console)
         logger.propagate = True
         logger.addFilter(_is_worth_saying)
-        self._database = open_sqlite(self._url, self._threads) if self._url.startswith("sqlite") else None
+        self._database = open_database(self._url, self._threads)
         DBOS(
             config={
                 "name": "fedreg",
                 "system_database_url": self._url,
                 "system_database_engine": self._database,
+                "dbos_system_schema": self._schema,
                 "sys_db_pool_size": self._threads + 4,
                 "serializer": JsonSerializer(),
                 "application_version": APPLICATION_VERSION,

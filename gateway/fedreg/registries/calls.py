@@ -24,6 +24,7 @@ from fedreg.registries.policy import CallPolicy
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Sleep = Callable[[float], Awaitable[None]]
+Permit = Callable[[], Awaitable[None]]
 DEFAULT_CONCURRENCY = 8
 
 
@@ -33,7 +34,8 @@ class GuardedCalls:
     An attempt takes a slot, waits for its turn, passes the circuit, and runs under its deadline; retries give
     the slot back while they wait. An error leaves with `registry` and `operation` filled in. Anything but the
     domain's errors becomes a RegistryError whose text holds the exception's type only: an SDK's message may
-    quote credentials. Cancellation passes through. `sleep` waits between attempts.
+    quote credentials. Cancellation passes through. `permit` is awaited right before each attempt of a write, and
+    raises where this process may not write any more. `sleep` waits between attempts.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class GuardedCalls:
         policy: CallPolicy | None = None,
         *,
         metrics: CallMetrics | None = None,
+        permit: Permit | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.registry = registry
@@ -52,6 +55,7 @@ class GuardedCalls:
         self._stream_slots = asyncio.Semaphore(policy.streams)
         self._limiter = _limiter(policy.rate)
         self._backoff = wait_random_exponential(multiplier=policy.backoff, max=policy.backoff_max)
+        self._permit = permit
         self._sleep = sleep
 
     async def run(
@@ -96,6 +100,8 @@ class GuardedCalls:
         """One counted attempt."""
         if self._limiter is not None:
             await self._limiter.acquire()
+        if self._permit is not None and effect is not Effect.READ:
+            await self._permit()
         probe = self._enter(operation)
         metrics, outcome, started = self._metrics, "cancelled", time.perf_counter()
         metrics.in_flight.inc()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fedreg.domain.capabilities import Capabilities
 from fedreg.domain.errors import NotFound, RegistryUnavailable
 from fedreg.domain.port import AdapterManifest
-from fedreg.registries.calls import GuardedCalls
+from fedreg.registries.calls import GuardedCalls, Permit
 from fedreg.registries.guard import GuardedAdapter
 from fedreg.registries.loader import check_modules, guard_calls, open_adapter
 from fedreg.registries.manifests import load_manifest, nearest
@@ -25,9 +25,17 @@ class Federation:
     A registry keeps its guard over failed opens, so that an open circuit stays open. Belongs to one event loop.
     """
 
-    def __init__(self, registries: Mapping[str, RegistryEntry], *, metrics: CallMetrics | None = None) -> None:
+    def __init__(
+        self,
+        registries: Mapping[str, RegistryEntry],
+        *,
+        metrics: CallMetrics | None = None,
+        permit: Permit | None = None,
+    ) -> None:
+        """`permit` is asked before each write; see `GuardedCalls`."""
         self._registries = dict(registries)
         self._metrics = metrics or CallMetrics()
+        self._permit = permit
         self._calls: dict[str, GuardedCalls] = {}
         self._opening: dict[str, asyncio.Task[GuardedAdapter]] = {}
         self._open: dict[str, GuardedAdapter] = {}
@@ -103,7 +111,7 @@ class Federation:
             calls = self._calls.get(name)
             if calls is None:
                 manifest = load_manifest(entry.kind)
-                calls = self._calls[name] = guard_calls(name, manifest, entry.calls, self._metrics)
+                calls = self._calls[name] = guard_calls(name, manifest, entry.calls, self._metrics, self._permit)
             adapter = self._open[name] = await open_adapter(name, entry.kind, entry.options, calls=calls)
             return adapter
         finally:

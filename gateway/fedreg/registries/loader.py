@@ -11,7 +11,7 @@ from typing import Any
 from fedreg.domain.calls import Calls
 from fedreg.domain.errors import ConfigError
 from fedreg.domain.port import AdapterManifest, RegistryAdapter
-from fedreg.registries.calls import GuardedCalls
+from fedreg.registries.calls import GuardedCalls, Permit
 from fedreg.registries.guard import GuardedAdapter
 from fedreg.registries.manifests import distribution_of, list_manifests, load_attribute, load_manifest
 from fedreg.registries.metrics import CallMetrics
@@ -56,12 +56,16 @@ async def open_adapter(
 
 
 def guard_calls(
-    name: str, manifest: AdapterManifest, policy: CallPolicy | None = None, metrics: CallMetrics | None = None
+    name: str,
+    manifest: AdapterManifest,
+    policy: CallPolicy | None = None,
+    metrics: CallMetrics | None = None,
+    permit: Permit | None = None,
 ) -> GuardedCalls:
     """The guard of one registry; the kind declares the concurrency where the policy does not."""
     policy = policy or CallPolicy()
     concurrency = policy.concurrency or manifest.capabilities.concurrency
-    return GuardedCalls(name, replace(policy, concurrency=concurrency), metrics=metrics)
+    return GuardedCalls(name, replace(policy, concurrency=concurrency), metrics=metrics, permit=permit)
 
 
 def check_modules(manifest: AdapterManifest) -> None:

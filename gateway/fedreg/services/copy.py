@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from fedreg.domain.errors import FedregError
+from fedreg.domain.errors import FedregError, NotFound
 from fedreg.domain.records import ENDED, Actor, Intent, IntentKind, IntentState, RequestKey
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import CopyPlan, CopyReport
@@ -197,5 +197,8 @@ async def _resume(gateway: Gateway, intent: Intent) -> Intent:
     """Go on with a copy that failed for a passing reason: what is in place is not sent again."""
     engine = await gateway.launched_engine()
     await gateway.store.write(lambda tx: intents.set_state(tx, intent.id, IntentState.RUNNING, now=gateway.now()))
-    await engine.resume(intent.id)
+    try:
+        await engine.resume(intent.id)
+    except NotFound:  # forgotten by the engine, or the store was moved: it begins again, at what is in place
+        await engine.start(promises.WORKFLOWS[intent.kind], intent.id, {"intent": intent.id})
     return replace(intent, state=IntentState.RUNNING)

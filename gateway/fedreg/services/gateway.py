@@ -17,6 +17,7 @@ from fedreg.domain.reports import RefreshReport
 from fedreg.domain.stages import DEFAULT_ORDER
 from fedreg.engine.port import Engine
 from fedreg.registries.federation import Federation
+from fedreg.services.lease import Lease, SoleLease
 from fedreg.services.looks import Looks
 from fedreg.settings.sections import AuditSettings, WebhookSettings
 from fedreg.store.database import Store
@@ -31,16 +32,17 @@ def utc_now() -> datetime:
 
 
 class Locks:
-    """One lock a `registry:model`, so that direct writes and workflows on one model take turns."""
+    """One lock a `registry:model`, so that direct writes and workflows on one model take turns, over all gateways."""
 
-    def __init__(self) -> None:
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
     async def hold(self, registry: str, model: str) -> AsyncIterator[None]:
         """Hold the lock of one model. Never take a second one inside: sort and nest at one place instead."""
         lock = self._locks.setdefault((registry, model), asyncio.Lock())
-        async with lock:
+        async with lock, self._lease.hold(f"{registry}\0{model}"):
             yield
 
 
@@ -90,7 +92,8 @@ class Gateway:
     audit: AuditSettings | None = None
     anchored: dict[str, int] = field(default_factory=dict)  # address -> the head that it has got from this process
     now: Callable[[], datetime] = utc_now
-    locks: Locks = field(default_factory=Locks)
+    lease: Lease = field(default_factory=SoleLease)
+    locks: Locks = field(init=False)
     scans: Scans = field(default_factory=Scans)
     looks: Looks = field(default_factory=Looks)
     observers: list[Observer] = field(default_factory=list)
@@ -98,13 +101,18 @@ class Gateway:
     engine: Engine | None = None
     _launching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    def __post_init__(self) -> None:
+        self.locks = Locks(self.lease)
+
     async def launched_engine(self) -> Engine:
         """The engine, made and launched by the first call, which resumes what a killed process has left."""
         async with self._launching:
             if self.engine is None:
+                await self.lease.join()
                 engine = self.make_engine(self)
                 await engine.launch()
                 self.engine = engine
+                await self.lease.take_over(engine)
         return self.engine
 
     async def tell(self, changes: Sequence[Change]) -> None:

@@ -56,7 +56,7 @@ def load_settings(path: Path | str | None = None, env: Mapping[str, str] | None 
     interpolate(document, env)
     sections: Sections = bind_dataclass(document, Sections, document.data, ())
     registries = {name: _bind_registry(document, name, data) for name, data in sections.registries.items()}
-    store = StoreSettings(url=_resolve_store(document, sections.store.url))
+    store = replace(sections.store, url=_resolve_store(document, sections.store.url))
     settings = Settings(
         file=document.file.absolute(),
         store=store,

@@ -32,12 +32,19 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """`url`: `sqlite:///FILE`, relative to the configuration file. PostgreSQL is not supported yet."""
+    """`url`: `sqlite:///FILE`, relative to the configuration file, for one gateway; or
+    `postgresql://USER:PASSWORD@HOST/DATABASE`, for several. `lease`, of PostgreSQL only: a gateway that was not seen
+    for so many seconds loses its operations to another one."""
 
     url: str = DEFAULT_STORE
+    lease: float = 15.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.lease <= 3600:
+            raise ConfigError(f"lease {self.lease:g} is out of range", cure="give 1 to 3600 seconds")
 
     def __repr__(self) -> str:
-        return f"StoreSettings(url={mask_url(self.url)!r})"
+        return f"StoreSettings(url={mask_url(self.url)!r}, lease={self.lease!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,9 @@ def list_settings(tx: Connection, registry: str, ids: Sequence[VersionId]) -> di
         return {}
     wanted = {(one.model, one.version): one for one in ids}
     found: dict[tuple[str, VersionId], Setting] = {}
-    for row in tx.exec_driver_sql(index_sql.SETTINGS, (registry, canonical_json([list(pair) for pair in wanted]))):
+    for row in tx.exec_driver_sql(
+        index_sql.of(tx).settings, (registry, canonical_json([list(pair) for pair in wanted]))
+    ):
         one = wanted[row.model, row.version]
         word = _word(row.action, None if row.after is None else json.loads(row.after))
         if word is not None and row.identity in (None, one.identity):

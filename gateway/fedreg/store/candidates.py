@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Select, exists, fu
 
 from fedreg.domain.records import InventoryQuery
 from fedreg.domain.stages import NONE
-from fedreg.store.globs import is_pattern, literal_parts, literal_prefix, to_sqlite_glob
+from fedreg.store.dialects import contains, contains_words, matches_glob
+from fedreg.store.globs import is_pattern, literal_parts, literal_prefix
 from fedreg.store.labels import Label, tag_label
 from fedreg.store.schema import facets, labels, model_text, models
 
@@ -114,7 +115,7 @@ def where_named(statement: Select[Any], name: ColumnElement[Any], glob: str | No
     prefix = literal_prefix(glob)
     if prefix:
         statement = statement.where(name >= prefix, name < prefix + _LAST_CHARACTER)
-    return statement.where(name.op("GLOB")(to_sqlite_glob(glob)))
+    return statement.where(matches_glob(name, glob))
 
 
 def find_by_text(query: InventoryQuery) -> Select[Any] | None:
@@ -134,12 +135,9 @@ def _list_terms(query: InventoryQuery) -> list[str]:
 
 def _match(terms: list[str]) -> list[ColumnElement[bool]]:
     long = [term for term in terms if len(term) >= _TRIGRAM]
-    conditions: list[ColumnElement[bool]] = [
-        func.instr(model_text.c.text, term) > 0 for term in terms if len(term) < _TRIGRAM
-    ]
+    conditions = [contains(model_text.c.text, term) for term in terms if len(term) < _TRIGRAM]
     if long:
-        phrases = " ".join('"' + term.replace('"', '""') + '"' for term in long)
-        conditions.append(model_text.c.text.op("MATCH")(phrases))
+        conditions.append(contains_words(model_text.c.text, long))
     return conditions
 
 

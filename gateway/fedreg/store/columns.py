@@ -7,12 +7,11 @@ JSON values are stored as canonical text: sorted keys, no spaces, ASCII, so that
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Select, Text, func, select
+from sqlalchemy import BigInteger, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -39,11 +38,6 @@ def canonical_json(value: Any) -> str:
     except TypeError:  # mappings other than dict, enums as keys, dataclasses
         plain = msgspec.to_builtins(value, str_keys=True)
         return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def listed(values: Collection[str] | Collection[int]) -> Select[Any]:
-    """The values as a subquery for `IN`: one bound parameter, however many they are."""
-    return select(func.json_each(canonical_json(list(values))).table_valued("value").c.value)
 
 
 class Instant(TypeDecorator[datetime]):

@@ -1,42 +1,19 @@
-"""Where a store lies, and SQLite connections to it, driven by SQLAlchemy with our own BEGIN."""
+"""Connections to a SQLite file, driven by SQLAlchemy with our own BEGIN."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
-
-from fedreg.domain.errors import ConfigError
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 
 _BUSY_MS = 10_000
 _MMAP_BYTES = 1 << 30
 # Reads come from the mapping; a cache holds what the log has not given back to the file yet. It fills, and stays full.
 _CACHE_KIB = 8 * 1024
-
-
-def parse_url(url: str) -> Path | None:
-    """The file of a `sqlite:///path` URL, None for an in-memory one. ConfigError for anything else."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ConfigError(f"store.url {url!r} is no URL", cure="write sqlite:///fedreg.db") from error
-    if parsed.get_backend_name() in ("postgresql", "postgres"):
-        raise ConfigError(
-            f"store.url: {parsed.get_backend_name()!r} is not supported yet, PostgreSQL comes in a later release",
-            cure="use sqlite:///fedreg.db with one gateway",
-        )
-    if parsed.drivername != "sqlite":
-        raise ConfigError(
-            f"store.url: a store of kind {parsed.drivername!r} is not known (PostgreSQL comes in a later release)",
-            cure="use sqlite:///fedreg.db",
-        )
-    if parsed.database in (None, "", ":memory:"):
-        return None
-    return Path(str(parsed.database))
 
 
 def open_writer(path: Path | None) -> Connection:
@@ -76,14 +53,24 @@ def driver(connection: Connection) -> sqlite3.Connection:
     return lower
 
 
-def in_transaction(connection: Connection) -> bool:
-    """Whether SQLite still has the transaction open; some errors make it roll back by itself."""
-    return driver(connection).in_transaction
+class SqliteSession:
+    """The writing connection of the process that owns the store: `writer.Session` over SQLite."""
 
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
-def set_synchronous(connection: Connection, *, full: bool) -> None:
-    """How a commit is secured: FULL survives a power cut, NORMAL may lose the last commits in one."""
-    _pragma(connection, f"synchronous={'FULL' if full else 'NORMAL'}")
+    def run(self, work: Callable[[Connection], None], *, durable: bool) -> None:
+        """Run `work` in one transaction and commit it. A durable one survives a power cut, another may not."""
+        _pragma(self._connection, f"synchronous={'FULL' if durable else 'NORMAL'}")
+        with self._connection.begin():
+            work(self._connection)
+
+    def is_open(self, connection: Connection) -> bool:
+        """Whether SQLite still has the transaction open; some errors make it roll back by itself."""
+        return driver(connection).in_transaction
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 def _engine(target: str, *, begin: str, uri: bool) -> Engine:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
-from sqlalchemy.dialects.sqlite import insert
 
 from fedreg.domain.records import Counterpart
+from fedreg.store.dialects import insert
 from fedreg.store.schema import counterparts
 
 _KEY = ("source_registry", "source_identity", "target_registry", "target_identity")
@@ -16,7 +16,7 @@ _FIELDS = tuple(column.name for column in counterparts.columns)
 
 def add(tx: Connection, counterpart: Counterpart) -> None:
     """Store a mapping; the same two identities again renew its names and digest and keep the first time."""
-    statement = insert(counterparts).values({name: getattr(counterpart, name) for name in _FIELDS})
+    statement = insert(tx, counterparts).values({name: getattr(counterpart, name) for name in _FIELDS})
     renewed = {name: statement.excluded[name] for name in _FIELDS if name not in (*_KEY, "created_at")}
     tx.execute(statement.on_conflict_do_update(index_elements=_KEY, set_=renewed))
 

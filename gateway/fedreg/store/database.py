@@ -1,32 +1,37 @@
 """The store's door: functions that take a connection go in, their results come out.
 
-SQLite is driven synchronously: one writer thread (see `writer`) and two readers, each with a connection of its own.
+Both databases are driven synchronously: one writer thread (see `writer`) and a few readers (see `readers`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy import URL, Connection
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError, ProgrammingError
 
-from fedreg.domain.errors import ConfigError, StoreError
-from fedreg.store import health
-from fedreg.store.connections import open_reader, open_writer, parse_url
+from fedreg.domain.errors import ConfigError, InvalidRequest, StoreBusy, StoreError
+from fedreg.store import connections, health
+from fedreg.store.connections import SqliteSession
 from fedreg.store.keyed import KeyedReads
 from fedreg.store.ownership import Owner, Ownership, busy, read_owner
+from fedreg.store.place import Place, describe, parse_url
+from fedreg.store.readers import Readers
 from fedreg.store.upgrade import Upgrade, check_revision, upgrade
 from fedreg.store.writer import Writer
 
+if TYPE_CHECKING:
+    from fedreg.store.postgresql import PostgresqlSession
+
 T = TypeVar("T")
-_READERS = 2
+_FILE_READERS = 2  # threads
 
 
 class Store:
@@ -34,32 +39,38 @@ class Store:
 
     def __init__(
         self,
-        path: Path | None,
+        place: Place,
+        readers: Readers | None,
         writer: Writer | None,
-        ownership: Ownership | None,
+        ownership: Ownership | None = None,
         upgraded: Upgrade | None = None,
+        session: PostgresqlSession | None = None,
     ) -> None:
         """`upgraded` is what opening did to the store, None for a reader."""
+        self.place = place
         self.upgraded = upgraded
-        self._path = path
         self._writer = writer
         self._ownership = ownership
+        self._session = session
         self._closed = False
-        self._local = threading.local()
         self._keyed: KeyedReads | None = None
-        self._connections: list[Connection] = []
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="fedreg-store-reader")
+        self._readers = readers
 
     @classmethod
     async def open(cls, url: str, *, read_only: bool = False, address: str | None = None) -> Store:
-        """Open `sqlite:///path` or the in-memory `sqlite://`, creating or upgrading it where this process owns it.
+        """Open `sqlite:///path`, the in-memory `sqlite://` or `postgresql://…`, creating or upgrading it.
 
-        `address` is recorded for other processes (see `owner`). Raises StoreBusy where another process owns the
-        store and `read_only` is False; ConfigError for another kind of URL, a store that a newer release made,
-        and, read-only, one that is missing or of an older release.
+        SQLite: for the one process that owns it; `address` is recorded for others (see `owner`). PostgreSQL: for any
+        number of processes. Raises StoreBusy where another process owns the store and `read_only` is False;
+        ConfigError for another kind of URL, a server that can't be reached, a store that a newer release made, and,
+        read-only, one that is missing or of an older release.
         """
-        path = parse_url(url)
-        return await asyncio.to_thread(_open_reading if read_only else _open_owning, path, address)
+        place = parse_url(url)
+        if isinstance(place, URL):
+            return await asyncio.to_thread(_open_server, place, read_only)
+        if read_only:
+            return await asyncio.to_thread(_open_reading, place)
+        return await asyncio.to_thread(_open_owning, place, address)
 
     @property
     def read_only(self) -> bool:
@@ -67,35 +78,46 @@ class Store:
 
     @property
     def owner(self) -> Owner | None:
-        """The process that owns the store and, where it serves, its address; None in memory or where unknown."""
-        return None if self._path is None else read_owner(self._path)
+        """The process that owns the store and, where it serves, its address; None where unknown, or several may."""
+        return read_owner(self.place) if isinstance(self.place, Path) else None
 
     async def set_address(self, address: str | None) -> None:
         """Record where this owner serves, once that is known."""
         if self._ownership is not None:
             await asyncio.to_thread(self._ownership.set_address, address)
 
+    @property
+    def schema(self) -> str | None:
+        """The PostgreSQL schema that the store's tables are in."""
+        return None if self._session is None else self._session.schema
+
+    def act_as(self, replica_id: str) -> None:
+        """Write as this replica from now on: LeaseLost once it is given up. Of a shared store only."""
+        assert self._session is not None
+        self._session.replica = replica_id
+
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn` in one snapshot on a reader thread."""
-        if self._path is None:
+        if self._readers is None:
             return await self._submit(fn, durable=False)
         if self._closed:
             raise StoreError("the store is closed", cure="open it again")
         with _translated():
-            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, fn)
+            return await asyncio.wrap_future(self._readers.submit(fn))
 
     @property
     def keyed(self) -> KeyedReads | None:
-        """Reads by key, for the event loop's thread alone; None in memory, where the writer has the connection."""
-        if self._keyed is None and self._path is not None:
-            self._keyed = KeyedReads(open_reader(self._path, read_only=self.read_only), self._writer)
+        """Reads by key, for the event loop's thread alone; of a SQLite file only, for a server is too far away."""
+        if self._keyed is None and isinstance(self.place, Path):
+            self._keyed = KeyedReads(connections.open_reader(self.place, read_only=self.read_only), self._writer)
         return self._keyed
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn` on the writer thread; returns once it is committed and on disk.
 
-        An error of `fn` undoes `fn` alone. A caller cancelled while `fn` waits takes it back; once it runs, it
-        is committed all the same. Raises StoreBusy where the store is read-only.
+        `fn` has no effect but on its connection: it may run again. An error of `fn` undoes `fn` alone. A caller
+        cancelled while `fn` waits takes it back; once it runs, it is committed all the same. Raises StoreBusy where
+        the store is read-only, StoreUnavailable where its server stays away.
         """
         return await self._submit(fn, durable=True)
 
@@ -115,31 +137,24 @@ class Store:
         """Finish queued writes, close, and let the next owner in. Safe to repeat."""
         await asyncio.to_thread(self._close)
 
-    async def _submit(self, fn: Callable[[Connection], T], *, durable: bool) -> T:
+    def submit(self, fn: Callable[[Connection], T], *, durable: bool = True) -> Future[T]:
+        """As `write`, for who waits on a thread; errors are the database's own."""
         if self._writer is None:
-            assert self._path is not None
-            raise busy(self._path)
-        future: Future[T] = self._writer.submit(fn, durable=durable)
+            raise _refuse(self.place)
+        return self._writer.submit(fn, durable=durable)
+
+    async def _submit(self, fn: Callable[[Connection], T], *, durable: bool) -> T:
+        future = self.submit(fn, durable=durable)
         with _translated():
             return await asyncio.wrap_future(future)
 
-    def _read(self, fn: Callable[[Connection], T]) -> T:
-        connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            assert self._path is not None
-            connection = self._local.connection = open_reader(self._path, read_only=self.read_only)
-            self._connections.append(connection)
-        with connection.begin():
-            return fn(connection)
-
     def _close(self) -> None:
         self._closed = True
-        self._readers.shutdown()
         keyed, self._keyed = self._keyed, None
         if keyed is not None:
             keyed.close()
-        while self._connections:
-            self._connections.pop().close()
+        if self._readers is not None:
+            self._readers.close()
         if self._writer is not None:
             self._writer.close()
         ownership, self._ownership = self._ownership, None
@@ -149,11 +164,11 @@ class Store:
 
 def _open_owning(path: Path | None, address: str | None) -> Store:
     if path is None:
-        connection = open_writer(None)
-        return Store(None, Writer(connection), None, upgrade(connection, None))
+        connection = connections.open_writer(None)
+        return Store(None, None, Writer(SqliteSession(connection)), None, upgrade(connection, None))
     ownership = Ownership.take(path, address)
     try:
-        connection = open_writer(path)
+        connection = connections.open_writer(path)
         upgraded = upgrade(connection, path)
     except (DatabaseError, sqlite3.Error) as error:
         ownership.release()
@@ -161,37 +176,73 @@ def _open_owning(path: Path | None, address: str | None) -> Store:
     except BaseException:
         ownership.release()
         raise
-    return Store(path, Writer(connection), ownership, upgraded)
+    return Store(path, _read_file(path, read_only=False), Writer(SqliteSession(connection)), ownership, upgraded)
 
 
-def _open_reading(path: Path | None, address: str | None) -> Store:
+def _open_reading(path: Path | None) -> Store:
     if path is None:
         raise ConfigError("store.url: an in-memory store can't be read by a second process", cure="name a file")
     if not path.exists():
         raise ConfigError(f"store.url: there is no store at {str(path)!r}", cure="run a command that writes first")
     try:
-        with open_reader(path, read_only=True) as connection, connection.begin():
+        with connections.open_reader(path, read_only=True) as connection, connection.begin():
             check_revision(connection, path)
     except (DatabaseError, sqlite3.Error) as error:
         raise _unusable(path, error) from error
-    return Store(path, None, None)
+    return Store(path, _read_file(path, read_only=True), None)
 
 
-def _unusable(path: Path, error: DatabaseError | sqlite3.Error) -> ConfigError:
-    return ConfigError(
-        f"store.url: {str(path)!r} can't be used as a store: {getattr(error, 'orig', error)}",
-        cure="name a SQLite file of fedreg's, or one that does not exist yet in a folder you may write to",
-    )
+def _read_file(path: Path, *, read_only: bool) -> Readers:
+    return Readers(_FILE_READERS, partial(connections.open_reader, path, read_only=read_only))
+
+
+def _open_server(url: URL, read_only: bool) -> Store:
+    from fedreg.store import postgresql  # a quarter of a second, which only this store pays
+
+    try:
+        if read_only:
+            with postgresql.open_reader(url) as connection, connection.begin():
+                check_revision(connection, url)
+            return Store(url, postgresql.ServerReaders(url), None)
+        connection = postgresql.open_writer(url)
+        try:
+            upgraded = upgrade(connection, url)
+        except BaseException:
+            connection.close()
+            raise
+    except DatabaseError as error:
+        raise _unusable(url, error) from error
+    session = postgresql.PostgresqlSession(url, connection)
+    return Store(url, postgresql.ServerReaders(url), Writer(session), None, upgraded, session)
+
+
+def _refuse(place: Place) -> StoreBusy:
+    if isinstance(place, Path):
+        return busy(place)
+    return StoreBusy(f"store {describe(place)!r} is open for reading only", cure="open it for writing")
+
+
+def _unusable(place: Path | URL, error: DatabaseError | sqlite3.Error) -> ConfigError:
+    reason = str(getattr(error, "orig", error)).strip()
+    if isinstance(place, URL):
+        cure = "look whether the server runs, and whether this user may create tables in that database"
+    else:
+        cure = "name a SQLite file of fedreg's, or one that does not exist yet in a folder you may write to"
+    return ConfigError(f"store.url: {describe(place)!r} can't be used as a store: {reason}", cure=cure)
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The disk's and the file's troubles as StoreError; a broken constraint, a mistake of the caller's, stays."""
+    """The troubles of disk, file and server as StoreError; a broken constraint, a mistake of the caller's, stays."""
     try:
         yield
     except OperationalError as error:
         raise StoreError(
-            f"the store could not do its work: {error.orig}", cure="look at the disk's space and the file"
+            f"the store could not do its work: {error.orig}", cure="look at the disk's space and the database"
+        ) from error
+    except DataError as error:
+        raise InvalidRequest(
+            f"the store can't hold a value: {error.orig}", cure="leave out characters that no text has, as NUL"
         ) from error
     except (IntegrityError, ProgrammingError):
         raise

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from fedreg.domain.manifest import Basis, Digest, Manifest, ManifestEntry
 from fedreg.store import index_sql, labels
 from fedreg.store.columns import canonical_json
+from fedreg.store.dialects import insert
 from fedreg.store.schema import digests, versions
 
 _STRENGTH = {Basis.CLAIMED: 0, Basis.REGISTRY: 1, Basis.READ: 2}
@@ -32,7 +32,7 @@ def set_digest(
         "manifest": None if manifest is None else [[e.path, e.size, e.sha256] for e in manifest.entries],
         "updated_at": now,
     }
-    statement = insert(digests).values(row)
+    statement = insert(tx, digests).values(row)
     renewed = {name: statement.excluded[name] for name in ("value", "basis", "manifest", "updated_at")}
     tx.execute(statement.on_conflict_do_update(index_elements=["registry", "identity"], set_=renewed))
     _show(tx, registry, identity, digest)
@@ -40,7 +40,7 @@ def set_digest(
 
 def get_digests(conn: Connection, registry: str, identities: Collection[str]) -> dict[str, Digest]:
     """identity -> digest; identities without one are left out."""
-    rows = conn.exec_driver_sql(index_sql.DIGESTS, (registry, canonical_json(list(identities))))
+    rows = conn.exec_driver_sql(index_sql.of(conn).digests, (registry, canonical_json(list(identities))))
     return {identity: Digest(value, Basis(basis)) for identity, value, basis in rows}
 
 

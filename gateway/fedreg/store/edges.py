@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, or_, select
-from sqlalchemy.dialects.sqlite import insert
 
 from fedreg.domain.lineage import Edge, Node, NodeKind, Relation
-from fedreg.store.columns import listed
+from fedreg.store.dialects import insert, listed
 from fedreg.store.schema import edges, nodes
 
 Triple = tuple[str, str, str]
@@ -31,7 +30,7 @@ def add(tx: Connection, new: Iterable[Edge], now: datetime) -> None:
     if not found:
         return
     ends = {node.key: node for edge in found for node in (edge.source, edge.target)}
-    statement = insert(nodes)
+    statement = insert(tx, nodes)
     fresh = {name: statement.excluded[name] for name in ("kind", "label", "attributes")}
     differs = or_(*(nodes.c[name] != value for name, value in fresh.items()))
     tx.execute(
@@ -39,7 +38,7 @@ def add(tx: Connection, new: Iterable[Edge], now: datetime) -> None:
         [{"key": n.key, "kind": n.kind.value, "label": n.label, "attributes": n.attributes} for n in ends.values()],
     )
     tx.execute(
-        insert(edges).on_conflict_do_nothing(),
+        insert(tx, edges).on_conflict_do_nothing(),
         [{"src": e.source.key, "dst": e.target.key, "relation": e.relation.value, "created_at": now} for e in found],
     )
 

@@ -1,9 +1,10 @@
-"""Model globs in SQLite's dialect, and what of them narrows a search."""
+"""Model globs in the words of SQLite and of PostgreSQL, and what of them narrows a search."""
 
 from __future__ import annotations
 
 import re
 
+_NEVER = "["  # what SQLite matches with nothing
 _PART = re.compile(r"\[(!?+)(\][^\]]*|[^\]]+)\]|(.)", re.DOTALL)
 
 
@@ -35,7 +36,36 @@ def _to_part(match: re.Match[str]) -> str:
     negated, inside, char = match.groups()
     if char is not None:
         return "[[]" if char == "[" else char
+    if any(len(part) == 3 and part[0] > part[2] for part in _list_parts(inside)):  # SQLite would match its beginning
+        inside = "".join(part for part in _list_parts(inside) if len(part) == 1 or part[0] <= part[2])
+        if not inside:
+            return "?" if negated else _NEVER
     if not negated and inside.startswith("^"):  # a literal '^' to Python, a negation to SQLite
         inside = "^" if inside == "^" else f"{inside[1:]}^"
         return "^" if inside == "^" else f"[{inside}]"
     return f"[{'^' if negated else ''}{inside}]"
+
+
+def to_regex(glob: str) -> str:
+    """The same as an advanced regular expression of PostgreSQL's, anchored at both ends."""
+    return f"^(?:{''.join(_to_regex_part(match) for match in _PART.finditer(glob))})$"
+
+
+def _to_regex_part(match: re.Match[str]) -> str:
+    negated, inside, char = match.groups()
+    if char is not None:
+        return {"*": ".*", "?": "."}.get(char) or _escape(char)
+    ranges = "".join(f"{_escape(p[0])}-{_escape(p[-1])}" for p in _list_parts(inside) if p[0] <= p[-1])
+    if not ranges:  # nothing is in it
+        return "." if negated else "(?!.?)"
+    return f"[{'^' if negated else ''}{ranges}]"
+
+
+def _list_parts(inside: str) -> list[str]:
+    """Characters and ranges, as `a-c`; one that ends before it begins holds nothing, as in Python."""
+    return re.findall(r".-.|.", inside, re.DOTALL)
+
+
+def _escape(char: str) -> str:
+    """A character by its number, which is the same inside brackets and outside."""
+    return char if char.isascii() and char.isalnum() else f"\\U{ord(char):08x}"

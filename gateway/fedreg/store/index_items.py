@@ -13,7 +13,7 @@ from fedreg.domain.manifest import Basis, Digest
 from fedreg.domain.models import Model, Version, VersionId
 from fedreg.domain.reports import Facets
 from fedreg.store import documents
-from fedreg.store.columns import listed
+from fedreg.store.dialects import listed
 from fedreg.store.schema import facets as facet_rows
 from fedreg.store.schema import models, version_documents, versions
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, text, upda
 from fedreg.domain.models import Model
 from fedreg.domain.records import Change
 from fedreg.store import documents, index_sql, labels
-from fedreg.store.columns import canonical_json, listed
+from fedreg.store.columns import canonical_json
+from fedreg.store.dialects import listed, listed_ids
 from fedreg.store.differences import compare_models
 from fedreg.store.schema import model_text, models, versions
 
@@ -32,7 +33,9 @@ def upsert_models(
 
 def ensure_models(tx: Connection, registry: str, names: Collection[str], observed_at: datetime) -> None:
     """Make rows for models whose versions were seen first."""
-    known = {name for (name,) in tx.exec_driver_sql(index_sql.KNOWN_MODELS, (registry, canonical_json(list(names))))}
+    known = {
+        name for (name,) in tx.exec_driver_sql(index_sql.of(tx).known_models, (registry, canonical_json(list(names))))
+    }
     missing = sorted(set(names) - known)
     if missing:
         _insert(tx, registry, missing, observed_at)
@@ -42,13 +45,13 @@ def ensure_models(tx: Connection, registry: str, names: Collection[str], observe
 def refresh_models(tx: Connection, registry: str, names: Collection[str]) -> None:
     """Compute again what model rows say of their versions: how many, the leading one, who holds which stage."""
     mine = (registry, canonical_json(list(names)))
-    ranked = {model: (count, row_id) for model, row_id, count in tx.exec_driver_sql(index_sql.RANKED, mine)}
+    ranked = {model: (count, row_id) for model, row_id, count in tx.exec_driver_sql(index_sql.of(tx).ranked, mine)}
     stages: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for model, stage, version in tx.exec_driver_sql(index_sql.HOLDERS, mine):
+    for model, stage, version in tx.exec_driver_sql(index_sql.of(tx).holders, mine):
         stages[model][stage] = version
     rows = [(*ranked.get(name, (0, None)), canonical_json(stages.get(name, {})), registry, name) for name in names]
     if rows:
-        tx.exec_driver_sql(index_sql.SET_LEADING, rows)
+        tx.exec_driver_sql(index_sql.of(tx).set_leading, rows)
 
 
 def delete_models(tx: Connection, registry: str, names: Collection[str]) -> int:
@@ -73,7 +76,7 @@ def _upsert(tx: Connection, registry: str, group: dict[str, Model], seen_at: dat
         for row in tx.execute(select(models).where(models.c.registry == registry, models.c.name.in_(listed(group))))
     }
     same = [row.id for name, row in known.items() if row.content_hash == hashes[name]]
-    tx.execute(update(models).where(models.c.id.in_(listed(same))).values(observed_at=seen_at))
+    tx.execute(update(models).where(models.c.id.in_(listed_ids(same))).values(observed_at=seen_at))
     changed = [name for name in group if name not in known or known[name].content_hash != hashes[name]]
     if not changed:
         return []

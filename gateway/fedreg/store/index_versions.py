@@ -16,7 +16,8 @@ from fedreg.domain.records import Change
 from fedreg.domain.stages import NONE, Approval
 from fedreg.store import attribution, digests, documents, index_sql, labels
 from fedreg.store.attribution import APPROVAL_SET, STAGE_SET, Setting
-from fedreg.store.columns import canonical_json, from_micros, listed, to_micros
+from fedreg.store.columns import canonical_json, from_micros, to_micros
+from fedreg.store.dialects import listed, listed_ids
 from fedreg.store.differences import compare_versions
 from fedreg.store.index_models import ensure_models, refresh_models
 from fedreg.store.schema import versions
@@ -68,7 +69,7 @@ def delete_versions(tx: Connection, registry: str, ids: Collection[VersionId]) -
     gone = [row for row in rows if VersionId(model=row.model, version=row.version, identity=row.identity) in wanted]
     row_ids = [row.id for row in gone]
     labels.delete_labels(tx, row_ids)
-    tx.execute(delete(versions).where(versions.c.id.in_(listed(row_ids))))
+    tx.execute(delete(versions).where(versions.c.id.in_(listed_ids(row_ids))))
     refresh_models(tx, registry, sorted({row.model for row in gone}))
     return len(row_ids)
 
@@ -86,7 +87,7 @@ def _upsert(tx: Connection, registry: str, group: dict[Key, Version], seen_at: d
         else:
             changed[key] = _Seen(version, document, content_hash, row_id)
     if same:
-        tx.exec_driver_sql(index_sql.TOUCH, (to_micros(seen_at), canonical_json(same)))
+        tx.exec_driver_sql(index_sql.of(tx).touch, (to_micros(seen_at), canonical_json(same)))
     return _store(tx, registry, changed, seen_at) if changed else []
 
 
@@ -99,7 +100,7 @@ def _store(tx: Connection, registry: str, changed: dict[Key, _Seen], seen_at: da
     shown = [_choose_digest(one.version, known_digests.get(one.version.identity)) for one in seen]
     rows = [_to_row(one, digest, settings, at) for one, digest in zip(seen, shown, strict=True)]
     ensure_models(tx, registry, names, seen_at)
-    tx.exec_driver_sql(index_sql.UPSERT, rows)
+    tx.exec_driver_sql(index_sql.of(tx).upsert, rows)
     _store_details(tx, registry, seen, shown)
     refresh_models(tx, registry, names)
     return [
@@ -116,7 +117,7 @@ def _store_details(tx: Connection, registry: str, seen: list[_Seen], shown: list
     ids = _get_hashes(tx, registry, fresh)
     placed = [one.row_id or ids[one.version.model, one.version.version][0] for one in seen]
     tx.exec_driver_sql(
-        index_sql.UPSERT_DOCUMENT, [(row_id, one.document) for row_id, one in zip(placed, seen, strict=True)]
+        index_sql.of(tx).upsert_document, [(row_id, one.document) for row_id, one in zip(placed, seen, strict=True)]
     )
     labels.delete_labels(tx, [one.row_id for one in seen if one.row_id is not None])
     labels.add_labels(
@@ -139,9 +140,9 @@ def _get_hashes(tx: Connection, registry: str, keys: Collection[Key]) -> dict[Ke
     if not keys:
         return {}
     if len(keys) == 1:
-        found = tx.exec_driver_sql(index_sql.ONE_HASH, (registry, *next(iter(keys))))
+        found = tx.exec_driver_sql(index_sql.of(tx).one_hash, (registry, *next(iter(keys))))
     else:
-        found = tx.exec_driver_sql(index_sql.HASHES, (registry, canonical_json([list(key) for key in keys])))
+        found = tx.exec_driver_sql(index_sql.of(tx).hashes, (registry, canonical_json([list(key) for key in keys])))
     return {(model, version): (row_id, content_hash) for model, version, row_id, content_hash in found}
 
 
@@ -149,7 +150,9 @@ def _load_before(tx: Connection, changed: dict[Key, _Seen]) -> list[_Seen]:
     ids = [one.row_id for one in changed.values() if one.row_id is not None]
     if not ids:
         return list(changed.values())
-    rows = {(row.model, row.version): row for row in tx.exec_driver_sql(index_sql.BEFORE, (canonical_json(ids),))}
+    rows = {
+        (row.model, row.version): row for row in tx.exec_driver_sql(index_sql.of(tx).before, (canonical_json(ids),))
+    }
     return [
         one if (row := rows.get(key)) is None else replace(one, row=row, before=documents.decode_version(row.document))
         for key, one in changed.items()

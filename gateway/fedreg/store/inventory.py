@@ -17,8 +17,8 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, func, or_, se
 from fedreg.domain.records import InventoryQuery, InventoryRow, Sort
 from fedreg.domain.stages import NONE
 from fedreg.store.candidates import has_label, list_candidates, list_filters, list_registries, to_digest
-from fedreg.store.columns import listed
 from fedreg.store.cursors import read_cursor, write_cursor
+from fedreg.store.dialects import listed
 from fedreg.store.inventory_lines import (
     OF_MODEL,
     OF_VERSION,

@@ -22,8 +22,9 @@ from fedreg.domain.reports import Facets
 from fedreg.domain.stages import NONE
 from fedreg.store import documents, journal
 from fedreg.store.candidates import list_candidates, to_digest
-from fedreg.store.columns import canonical_json, listed
+from fedreg.store.columns import canonical_json
 from fedreg.store.cursors import read_cursor, write_cursor
+from fedreg.store.dialects import listed
 from fedreg.store.inventory_lines import OF_VERSION, asks_versions, check_query, cursor_scope, to_version_row
 from fedreg.store.past import EVERYTHING, UNKNOWN, Now, PastModel, PastVersion, tell_model
 from fedreg.store.schema import journal as journal_rows

@@ -27,8 +27,8 @@ from sqlalchemy import (
 from fedreg.domain.records import InventoryQuery, Sort
 from fedreg.domain.stages import NONE
 from fedreg.store.candidates import find_by_text, list_filters, list_registries, where_named
-from fedreg.store.columns import listed
 from fedreg.store.cursors import read_cursor, write_cursor
+from fedreg.store.dialects import listed
 from fedreg.store.inventory_lines import OF_MODEL, OF_VERSION, asks_versions, cursor_scope
 from fedreg.store.labels import Label
 from fedreg.store.schema import labels, models, versions

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Row, Select, insert, select
 from fedreg.domain.records import Actor, Change, JournalEntry, Origin
 from fedreg.store import attribution
 from fedreg.store.chain import GENESIS, hash_entry
-from fedreg.store.columns import listed, to_micros
-from fedreg.store.globs import to_sqlite_glob
+from fedreg.store.columns import to_micros
+from fedreg.store.dialects import listed, matches_glob
 from fedreg.store.schema import journal
 
 # Built once: to build a statement costs more than to run it.
@@ -69,7 +69,7 @@ def list_entries(
         if value is not None:
             query = query.where(journal.c[name] == value)
     if model_glob is not None:
-        query = query.where(journal.c.model.op("GLOB")(to_sqlite_glob(model_glob)))
+        query = query.where(matches_glob(journal.c.model, model_glob))
     if since is not None:
         query = query.where(journal.c.recorded_at >= since)
     if until is not None:

@@ -57,7 +57,7 @@ def add_labels(tx: Connection, registry: str, holders: Iterable[Holder]) -> None
         for kind, key, value in found
     ]
     if rows:
-        tx.exec_driver_sql(index_sql.INSERT_LABEL, rows)
+        tx.exec_driver_sql(index_sql.of(tx).insert_label, rows)
 
 
 def set_model_labels(tx: Connection, registry: str, holders: Iterable[tuple[int, str, Mapping[str, str]]]) -> None:
@@ -81,4 +81,4 @@ def set_digest_label(
 def delete_labels(tx: Connection, version_ids: list[int]) -> None:
     """Remove all labels of these versions (or, by minus their ids, models)."""
     if version_ids:
-        tx.exec_driver_sql(index_sql.DELETE_LABELS, [(row_id,) for row_id in version_ids])
+        tx.exec_driver_sql(index_sql.of(tx).delete_labels, [(row_id,) for row_id in version_ids])

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, not_, select, update
 
 from fedreg.domain.migrations import MigratedVersion, PlannedVersion, RowState
-from fedreg.store.columns import listed
+from fedreg.store.dialects import json_flag, json_number, json_text, listed
 from fedreg.store.schema import migration_rows as rows
 
 
@@ -72,8 +72,8 @@ def has_later_stage(conn: Connection, migration_id: str, lane: int, after: int, 
         _of(migration_id),
         rows.c.lane == lane,
         rows.c.sequence > after,
-        func.json_extract(rows.c.planned, "$.stage") == stage,
-        func.json_extract(rows.c.planned, "$.skip") == 0,
+        json_text(rows.c.planned, "stage") == stage,
+        not_(json_flag(rows.c.planned, "skip")),
     )
     return bool(conn.scalar(query))
 
@@ -105,13 +105,13 @@ def count_states(conn: Connection, migration_id: str) -> dict[RowState, int]:
 
 def count_left_out(conn: Connection, migration_id: str) -> int:
     """Rows that the plan leaves out."""
-    query = select(func.count()).where(_of(migration_id), func.json_extract(rows.c.planned, "$.skip") == 1)
+    query = select(func.count()).where(_of(migration_id), json_flag(rows.c.planned, "skip"))
     return int(conn.scalar(query) or 0)
 
 
 def sum_bytes(conn: Connection, migration_id: str, states: Collection[RowState]) -> int:
     """Bytes of all rows in these states."""
-    size = func.json_extract(rows.c.outcome, "$.bytes")
+    size = json_number(rows.c.outcome, "bytes")
     query = select(func.coalesce(func.sum(size), 0)).where(
         _of(migration_id), rows.c.state.in_([state.value for state in states])
     )
@@ -120,9 +120,9 @@ def sum_bytes(conn: Connection, migration_id: str, states: Collection[RowState])
 
 def sum_planned_bytes(conn: Connection, migration_id: str) -> int | None:
     """Bytes of all rows that are not left out; None where some row does not say."""
-    size = func.json_extract(rows.c.planned, "$.bytes")
+    size = json_number(rows.c.planned, "bytes")
     query = select(func.count(), func.count(size), func.coalesce(func.sum(size), 0)).where(
-        _of(migration_id), func.json_extract(rows.c.planned, "$.skip") == 0
+        _of(migration_id), not_(json_flag(rows.c.planned, "skip"))
     )
     total, known, count = conn.execute(query).one()
     return int(count) if known == total else None
@@ -130,9 +130,9 @@ def sum_planned_bytes(conn: Connection, migration_id: str) -> int | None:
 
 def find_states(conn: Connection, migration_id: str, sources: Sequence[str]) -> dict[str, tuple[str | None, RowState]]:
     """Source -> identity and state of its row; sources without one are left out."""
-    query = select(
-        rows.c.source, rows.c.state, func.json_extract(rows.c.planned, "$.identity").label("identity")
-    ).where(_of(migration_id), rows.c.source.in_(listed(sources)))
+    query = select(rows.c.source, rows.c.state, json_text(rows.c.planned, "identity").label("identity")).where(
+        _of(migration_id), rows.c.source.in_(listed(sources))
+    )
     ordered = conn.execute(query.order_by(rows.c.sequence))  # of two rows of one source the newer counts
     return {row.source: (row.identity, RowState(row.state)) for row in ordered}
 

@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert
 
-from fedreg.store.columns import listed
+from fedreg.store.dialects import insert, listed
 from fedreg.store.schema import overflow
 
 
@@ -28,7 +27,7 @@ def forget_models(tx: Connection, registry: str, names: Collection[str]) -> None
 def set_value(tx: Connection, registry: str, identity: str, field: str, value: Any, now: datetime) -> None:
     """Store a JSON value, replacing what was there."""
     row = {"registry": registry, "identity": identity, "field": field, "value": value, "updated_at": now}
-    statement = insert(overflow).values(row)
+    statement = insert(tx, overflow).values(row)
     tx.execute(
         statement.on_conflict_do_update(
             index_elements=["registry", "identity", "field"],

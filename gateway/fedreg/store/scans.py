@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
-from sqlalchemy.dialects.sqlite import insert
 
 from fedreg.domain.records import ScanState
+from fedreg.store.dialects import insert
 from fedreg.store.schema import scans
 
 
@@ -25,7 +25,7 @@ def list_states(conn: Connection) -> dict[str, ScanState]:
 def set_state(tx: Connection, state: ScanState) -> None:
     """Store a registry's scan state, all of it."""
     row = {column.name: getattr(state, column.name) for column in scans.columns}
-    statement = insert(scans).values(row)
+    statement = insert(tx, scans).values(row)
     renewed = {name: statement.excluded[name] for name in row if name != "registry"}
     tx.execute(statement.on_conflict_do_update(index_elements=["registry"], set_=renewed))
 

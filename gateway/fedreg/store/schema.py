@@ -231,6 +231,16 @@ edges = Table(
     sqlite_with_rowid=False,
 )
 
+# Gateways that share a store; `seen_at` 0: given up.
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("address", Text),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
 scans = Table(
     "scans",
     metadata,
@@ -290,6 +300,7 @@ versions = Table(
         "model",
         "version_sort",
         sqlite_where=text("stage_since IS NOT NULL"),
+        postgresql_where=text("stage_since IS NOT NULL"),
     ),
 )
 
@@ -371,5 +382,5 @@ facets = Table(
     sqlite_with_rowid=False,
 )
 
-# A virtual table (FTS5, trigram) that only the migrations create; its rowid is models.id.
+# What models are searched by, in rows of models.id; a virtual table (FTS5, trigram) in SQLite. Migrations create it.
 model_text = table("model_text", column("rowid", Integer), column("text", Text))

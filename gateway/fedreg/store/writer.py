@@ -1,9 +1,10 @@
 """The one writer: a thread that commits many callers' functions at once.
 
-Each function runs in a savepoint of its own inside one BEGIN IMMEDIATE transaction, so that one's error does
-not undo another's work, and is acknowledged after the commit. Durable functions commit with synchronous=FULL;
-index functions, which lose nothing that can't be read again, with NORMAL. The two kinds take turns, so that
-neither a scan nor a flood of promotions starves the other.
+Each function runs in a savepoint of its own inside one transaction, so that one's error does not undo another's
+work, and is acknowledged after the commit. Durable functions are on disk then; index functions, which lose nothing
+that can't be read again, commit without waiting for it. The two kinds take turns, so that neither a scan nor a flood
+of promotions starves the other. Where a connection breaks, all functions of a transaction run again: they have no
+effect but on the connection they are given.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from fedreg.domain.errors import StoreError
-from fedreg.store.connections import in_transaction, set_synchronous
+from fedreg.domain.errors import LeaseLost, StoreError, StoreUnavailable
 
 Result = TypeVar("Result")
 _LARGEST_GROUP = {True: 256, False: 8}  # durable: small functions, one fsync; index: whole pages of a scan
@@ -32,12 +32,26 @@ class _Job:
     error: Exception | None = None
 
 
-class Writer:
-    """Owns the writing connection from `start` to `close`."""
+class Session(Protocol):
+    """The writing connection, and how a transaction on it begins and commits."""
 
-    def __init__(self, connection: Connection) -> None:
+    def run(self, work: Callable[[Connection], None], *, durable: bool) -> None:
+        """Run `work` in one transaction and commit it; once more, from its start, where that is safe."""
+        ...
+
+    def is_open(self, connection: Connection) -> bool:
+        """Whether the transaction that `work` was given is still open."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Writer:
+    """Owns the writing session until `close`."""
+
+    def __init__(self, session: Session) -> None:
         self.commits = 0  # tells readers in this process whether what they keep still holds
-        self._connection = connection
+        self._session = session
         self._waiting: dict[bool, deque[_Job]] = {True: deque(), False: deque()}
         self._last_turn = False
         self._closed = False
@@ -56,12 +70,12 @@ class Writer:
         return job.future
 
     def close(self) -> None:
-        """Finish what is queued, then stop the thread and close its connection."""
+        """Finish what is queued, then stop the thread and close its session."""
         with self._wake:
             self._closed = True
             self._wake.notify()
         self._thread.join()
-        self._connection.close()
+        self._session.close()
 
     def _work(self) -> None:
         while group := self._take():
@@ -82,14 +96,12 @@ class Writer:
 
     def _commit(self, jobs: list[_Job], *, durable: bool) -> None:
         try:
-            set_synchronous(self._connection, full=durable)
-            with self._connection.begin():
-                for job in jobs:
-                    self._attempt(job)
+            self._session.run(lambda connection: self._attempt_all(connection, jobs), durable=durable)
             self.commits += 1
         except Exception as error:  # noqa: BLE001  handed to every caller whose work went with the transaction
             for job in jobs:
-                job.future.set_exception(job.error or error)
+                gone = isinstance(error, StoreUnavailable | LeaseLost)
+                job.future.set_exception(error if gone else job.error or error)
             return
         for job in jobs:
             if job.error is None:
@@ -97,12 +109,14 @@ class Writer:
             else:
                 job.future.set_exception(job.error)
 
-    def _attempt(self, job: _Job) -> None:
-        try:
-            with self._connection.begin_nested():
-                job.result = job.run(self._connection)
-        except Exception as error:
-            job.error = error
-            # A full disk makes SQLite roll back everything: then nobody of this group may be told "done".
-            if not in_transaction(self._connection):
-                raise
+    def _attempt_all(self, connection: Connection, jobs: list[_Job]) -> None:
+        for job in jobs:
+            job.error = None
+            try:
+                with connection.begin_nested():
+                    job.result = job.run(connection)
+            except Exception as error:
+                job.error = error
+                # A full disk makes SQLite roll back everything: then nobody of this group may be told "done".
+                if not self._session.is_open(connection):
+                    raise

@@ -1,5 +1,7 @@
 """What the gateway alone knows: journal, intents, effects, lineage and the rest."""
 
+import secrets
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -143,7 +145,32 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("intent_id", "sequence"),
         sa.UniqueConstraint("intent_id", "key", name="effects_once"),
     )
-    op.execute("INSERT INTO meta (name, value) VALUES ('cursor_key', lower(hex(randomblob(32))))")
+    op.execute(
+        sa.text("INSERT INTO meta (name, value) VALUES ('cursor_key', :key)").bindparams(key=secrets.token_hex(32))
+    )
+    if op.get_bind().dialect.name == "postgresql":
+        _guard_journal()
+    else:
+        _guard_journal_sqlite()
+
+
+def _guard_journal() -> None:
+    op.execute(
+        "CREATE FUNCTION journal_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN RAISE EXCEPTION 'the journal is append-only' USING ERRCODE = 'integrity_constraint_violation'; END$$"
+    )
+    for name, verb, each in (
+        ("update", "UPDATE", "ROW"),
+        ("delete", "DELETE", "ROW"),
+        ("truncate", "TRUNCATE", "STATEMENT"),
+    ):
+        op.execute(
+            f"CREATE TRIGGER journal_no_{name} BEFORE {verb} ON journal FOR EACH {each} "
+            "EXECUTE FUNCTION journal_refuse()"
+        )
+
+
+def _guard_journal_sqlite() -> None:
     for verb in ("UPDATE", "DELETE"):
         op.execute(
             f"CREATE TRIGGER journal_no_{verb.lower()} BEFORE {verb} ON journal "

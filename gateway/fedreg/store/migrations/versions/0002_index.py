@@ -79,19 +79,50 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["version_id"], ["versions.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("version_id"),
     )
-    op.execute("CREATE VIRTUAL TABLE model_text USING fts5(text, tokenize = 'trigram')")
-    gain = (
-        "INSERT INTO facets (registry, stage, approval, versions) VALUES (new.registry, new.stage, new.approval, 1) "
-        "ON CONFLICT (registry, stage, approval) DO UPDATE SET versions = versions + 1;"
+    if op.get_bind().dialect.name == "postgresql":
+        _create_text()
+        _count_facets()
+    else:
+        op.execute("CREATE VIRTUAL TABLE model_text USING fts5(text, tokenize = 'trigram')")
+        _count_facets_sqlite()
+
+
+def _create_text() -> None:
+    op.create_table(
+        "model_text",
+        sa.Column("rowid", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("rowid"),
     )
-    lose = (
-        "UPDATE facets SET versions = versions - 1 "
-        "WHERE registry = old.registry AND stage = old.stage AND approval = old.approval;"
-    )
-    changed = "WHEN new.registry <> old.registry OR new.stage <> old.stage OR new.approval <> old.approval"
-    op.execute(f"CREATE TRIGGER facets_gain AFTER INSERT ON versions BEGIN {gain} END")
-    op.execute(f"CREATE TRIGGER facets_lose AFTER DELETE ON versions BEGIN {lose} END")
+
+
+_GAIN = (
+    "INSERT INTO facets (registry, stage, approval, versions) VALUES (new.registry, new.stage, new.approval, 1) "
+    "ON CONFLICT (registry, stage, approval) DO UPDATE SET versions = facets.versions + 1;"
+)
+_LOSE = (
+    "UPDATE facets SET versions = versions - 1 "
+    "WHERE registry = old.registry AND stage = old.stage AND approval = old.approval;"
+)
+_CHANGED = "WHEN (new.registry <> old.registry OR new.stage <> old.stage OR new.approval <> old.approval)"
+
+
+def _count_facets() -> None:
+    for name, when, work in (
+        ("gain", "AFTER INSERT ON versions FOR EACH ROW", _GAIN),
+        ("lose", "AFTER DELETE ON versions FOR EACH ROW", _LOSE),
+        ("move", f"AFTER UPDATE OF registry, stage, approval ON versions FOR EACH ROW {_CHANGED}", f"{_LOSE} {_GAIN}"),
+    ):
+        op.execute(
+            f"CREATE FUNCTION facets_{name}() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {work} RETURN NULL; END$$"
+        )
+        op.execute(f"CREATE TRIGGER facets_{name} {when} EXECUTE FUNCTION facets_{name}()")
+
+
+def _count_facets_sqlite() -> None:
+    op.execute(f"CREATE TRIGGER facets_gain AFTER INSERT ON versions BEGIN {_GAIN} END")
+    op.execute(f"CREATE TRIGGER facets_lose AFTER DELETE ON versions BEGIN {_LOSE} END")
     op.execute(
         "CREATE TRIGGER facets_move AFTER UPDATE OF registry, stage, approval ON versions "
-        f"{changed} BEGIN {lose} {gain} END"
+        f"{_CHANGED} BEGIN {_LOSE} {_GAIN} END"
     )

@@ -16,4 +16,5 @@ def upgrade() -> None:
         ["stage_since", "registry", "model", "version_sort"],
         unique=False,
         sqlite_where=sa.text("stage_since IS NOT NULL"),
+        postgresql_where=sa.text("stage_since IS NOT NULL"),
     )

@@ -10,7 +10,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("effects", sa.Column("role", sa.Text(), nullable=False, server_default="set"))
+    words = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+    op.add_column("effects", sa.Column("role", words, nullable=False, server_default="set"))
     op.create_table(
         "claims",
         sa.Column("registry", sa.Text(), primary_key=True),

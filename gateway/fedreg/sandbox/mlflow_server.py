@@ -24,7 +24,7 @@ def serve(command: Sequence[str], extra_env: Mapping[str, str], **_: Any) -> Non
 
 def main() -> None:
     """Run `mlflow server`. An MLflow that starts its server in another way does as it always does."""
-    mlflow.server._exec_cmd = serve
+    vars(mlflow.server)["_exec_cmd"] = serve
     cli(["server", *sys.argv[1:]])
 
 

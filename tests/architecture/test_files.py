@@ -24,7 +24,7 @@ LONGEST, REASON = 350, "Longer than 350 lines because"
 VAGUE = re.compile(r"(.*_)?(utils?|helpers?|common|managers?|misc)")
 # split, so that this file does not hold what it looks for
 MACHINE = re.compile(
-    "|".join((r"/work" + r"/(main|shared)", r"/root" + r"/", r"/home" + r"/\w+/", r"pypi\." + r"org/simple"))
+    "|".join((r"/work" + r"/(?:main|shared)", r"/root" + r"/", r"/home" + r"/\w+/", r"pypi\." + r"org/simple"))
 )
 LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#\s]+)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import signal
 import tempfile
@@ -20,12 +21,38 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 pytest_plugins = ["fedreg.testing.plugin"]
 
 TESTS = Path(__file__).parent
-# Slow ones come first, so that no process is left with them at the end; a file's tests stay together.
+# Slow ones come first, so that no process is left with them at the end. A file's tests stay in one process; those of
+# a folder named here do too, for they share servers that take long to start.
 FIRST = ("e2e/test_demo.py", "e2e/", "translation/", "adapters/mlflow/")
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _rank(item.path.relative_to(TESTS).as_posix()))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.freeze()  # the vendors' SDKs and the tests themselves: millions of objects that stay to the end
+    gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile`, with the folders above as one file each."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            rank = _rank((config.rootpath / file).relative_to(TESTS).as_posix())
+            return FIRST[rank] if rank < len(FIRST) else file
+
+    return Scheduling(config, log)
 
 
 def _rank(file: str) -> int:

@@ -52,8 +52,9 @@ def start_mlflow(directory: Path, stack: ExitStack) -> Booted:
     """A real `mlflow server` with its artifact proxy, one worker, on SQLite."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "./mlflow-artifacts"]
+    command = [sys.executable, "-m", "fedreg.sandbox.mlflow_server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", "sqlite:///mlflow.db"]
+    command += ["--artifacts-destination", "./mlflow-artifacts"]
     env = {**QUIET, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     _start("mlflow", command, directory, stack, f"{url}/health", env)
     config = f"""\

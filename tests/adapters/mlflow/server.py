@@ -24,8 +24,9 @@ class MlflowServer:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home / "server.log"
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{home}/mlflow.db", *options]
+        command = [sys.executable, "-m", "fedreg.sandbox.mlflow_server", "--host", "127.0.0.1"]
+        command += ["--port", str(self.port), "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", *options]
         if not any(option.startswith(("--artifacts-destination", "--no-serve-artifacts")) for option in options):
             command += ["--artifacts-destination", str(self.artifacts)]
         with self.log.open("wb") as log:

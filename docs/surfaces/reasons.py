@@ -56,6 +56,8 @@ PRINTING = {
     "--output": "how the answer is printed",
     "--json": "how the answer is printed",
     "fedreg promote --wait": "methods wait for the end anyway, but for people: `promotion` tells how it stands",
+    "fedreg promotions show --wait": "a script asks `promotion` as long as it likes",
+    "fedreg promotions show --timeout": "a script asks `promotion` as long as it likes",
     "fedreg promote --timeout": "a script that waits for people asks `promotion` as long as it likes",
     "fedreg delete --yes": "asks nobody; a script is not asked",
     "fedreg migrate --report": "a file of what `migration_rows` gives",

@@ -65,13 +65,20 @@ class Tour:
         self.text = text
         self._steps = re.findall(r"^\$ (.*)\n((?:(?!\$ |# \S).*\n)*)", text, re.MULTILINE)
 
-    def output(self, command: str) -> str:
-        return next(output for given, output in self._steps if given.startswith(command))
+    def outputs(self, command: str) -> list[str]:
+        return [output for given, output in self._steps if given.startswith(command)]
+
+    def output(self, command: str, number: int = 0) -> str:
+        return self.outputs(command)[number]
 
     def rows(self, command: str) -> set[tuple[str, str, str]]:
         """Registry, model and version of an inventory's lines."""
-        lines = [line.split() for line in self.output(command).splitlines()[1:] if line]
-        return {(words[0], words[1], words[2]) for words in lines}
+        return self.rows_of(command)[0]
+
+    def rows_of(self, command: str) -> list[set[tuple[str, str, str]]]:
+        """The same, of each time that it was run."""
+        tables = [[line.split() for line in output.splitlines()[1:] if line] for output in self.outputs(command)]
+        return [{(words[0], words[1], words[2]) for words in lines} for lines in tables]
 
     def native(self, arguments: str) -> Any:
         """What a vendor's own SDK showed."""
@@ -126,6 +133,22 @@ def test_one_model_in_production_as_each_vendor_shows_it(tour: Tour) -> None:
 
 def test_lineage_crosses_registries(tour: Tour) -> None:
     assert tour.output("fedreg lineage vertex-eu:intents").rstrip() == TREE.rstrip()
+
+
+def test_a_gated_promotion_reaches_all_five_and_is_taken_back(tour: Tour) -> None:
+    asked = tour.output("fedreg promote mlflow-prod:churn@version:1")
+    assert re.search(r"^hub:churn +later", asked, re.MULTILINE) and re.search(r"^state +waiting$", asked, re.MULTILINE)
+    ended = tour.output("fedreg promotions show")
+    places = dict(re.findall(r"^(\S+):churn +(\w+),?", ended, re.MULTILINE))
+    assert places == dict.fromkeys(REGISTRIES, "done")
+    assert re.search(r"^gate of churn +1 of 1 approvals$", ended, re.MULTILINE)
+    before, after = tour.rows_of("fedreg inventory --versions --model churn")
+    assert {row[0] for row in before} == {row[0] for row in after} == set(REGISTRIES)
+    assert ("mlflow-prod", "churn", "1") in before and after == {row for row in IN_PRODUCTION if row[1] == "churn"}
+    assert "extra" in tour.output("fedreg drift churn --refresh", 1)
+    assert "sm-eu:churn@version:1" in tour.output("fedreg drift churn --repair")
+    back = tour.output("fedreg promotions rollback")
+    assert len(re.findall(r" +reverted", back)) == 5
 
 
 @pytest.mark.parametrize("said", ["starting", pytest.param("training", marks=pytest.mark.soak)])

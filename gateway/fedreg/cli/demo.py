@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 import shlex
 import signal
@@ -11,22 +12,35 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
 from fedreg.cli.output import note
 from fedreg.cli.session import refuse_url
 from fedreg.domain.errors import RegistryError
-from fedreg.sandbox.processes import answers, free_port, own_environment, start_server, wait_until
+from fedreg.sandbox.processes import ServerProcess, answers, free_port, own_environment, start_server, wait_until
 from fedreg.sandbox.sandbox import KINDS, Sandbox, boot_sandbox, run_module, seeding
 
-USER = "ana"
+USER, APPROVER = "ana", "ben"
+LINK_FILE = "churn.link.yaml"
+CHURN = "fedreg inventory --versions --model churn --stage production --refresh"
+LINK = """\
+members: ["mlflow-prod:churn", "sm-eu:churn", "vertex-eu:churn", "azure-ws:churn", "hub:churn"]
+authority: mlflow-prod
+stages: [production]
+on_missing: copy
+allow_lossy: ["*"]
+gate: {approvals: 1, roles: [approver]}
+"""
+DRIFTED = 4  # exit code: finished, with differences
 FEDREG = (sys.executable, "-m", "fedreg.cli.main")
-# (what it is about, command): `fedreg …` is run as a user would, `native …` asks the vendor's own SDK.
+# (what it is about, command): `fedreg …` is run as a user would, with `ben: ` as another one; `native …` asks the
+# vendor's own SDK; `down …` and `up …` take a registry off the network and back.
 STEPS = (
     ("Five registries behind one gateway", "fedreg registries"),
     ("What there is in them", "fedreg inventory --versions"),
@@ -77,23 +91,66 @@ STEPS = (
     ),
     ("", "fedreg copy azure-ws:intents@version:1 vertex-eu:intents"),
     ("… and is traced back to its base model", "fedreg lineage vertex-eu:intents@version:1"),
+    (
+        "Tie the five together: what is promoted at MLflow goes to the others, once somebody else has approved",
+        f"fedreg link set churn {LINK_FILE}",
+    ),
+    ("Do they agree?", "fedreg drift churn --refresh"),
+    ("The Hub can't be reached for a while", "down hub"),
+    (
+        "Promote version 1: it waits at the gate",
+        "fedreg promote mlflow-prod:churn@version:1 --to production --reason 'fewer false alarms'",
+    ),
+    ("Ben approves: it goes to whoever answers", "ben: fedreg promotions approve $PROMOTION --comment 'agreed'"),
+    ("… and to the Hub when it is back", "up hub"),
+    ("", "fedreg promotions show $PROMOTION --wait"),
+    ("One version in production, everywhere", CHURN),
+    ("Somebody promotes at SageMaker, behind the gateway's back", "native stage churn 1 Production"),
+    ("… which is seen", "fedreg drift churn --refresh"),
+    ("… and repaired", "fedreg drift churn --repair"),
+    ("Version 1 was no good: take that promotion back, everywhere", "fedreg promotions rollback $PROMOTION"),
+    (
+        "What was in production before, is again",
+        CHURN,
+    ),
     ("The journal's chain", "fedreg audit --verify"),
     ("The copy predicts what the original predicts", "fedreg download sm-eu:churn@version:1 downloaded"),
     ("", "native predict models:/churn@champion downloaded"),
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tour:
-    """A sandbox, and the gateway over it that commands go to."""
+    """A sandbox, and the gateway over it that commands go to. `promotion`: the last one that had to wait."""
 
     sandbox: Sandbox
     url: str
-    token: str
+    tokens: Mapping[str, str]
+    hub: Relay
+    promotion: str = ""
 
-    @property
-    def variables(self) -> dict[str, str]:
-        return {"FEDREG_URL": self.url, "FEDREG_TOKEN": self.token}
+    def variables(self, user: str = USER) -> dict[str, str]:
+        return {"FEDREG_URL": self.url, "FEDREG_TOKEN": self.tokens[user]}
+
+
+@dataclass(slots=True)
+class Relay:
+    """The way to a server, which can be cut."""
+
+    directory: Path
+    stack: ExitStack
+    port: int
+    target: int
+    server: ServerProcess | None = None
+
+    def up(self) -> None:
+        command = [sys.executable, "-m", "fedreg.sandbox.relay", str(self.port), str(self.target)]
+        self.server = start_server("relay", command, self.directory, self.stack)
+        wait_until(self.server, lambda: answers(f"http://127.0.0.1:{self.port}"))
+
+    def down(self) -> None:
+        if self.server is not None:
+            self.server.stop()
 
 
 @click.command()
@@ -123,12 +180,22 @@ def demo(ctx: click.Context, once: bool) -> None:
 
 @contextmanager
 def _gateway(sandbox: Sandbox) -> Iterator[Tour]:
-    """A gateway, as `fedreg serve` runs it, with one user: the SDKs are loaded once, not by every command."""
-    token, port = secrets.token_urlsafe(), free_port()
-    tour = Tour(sandbox, f"http://127.0.0.1:{port}", token)
-    user = {"subject": USER, "sha256": hashlib.sha256(token.encode()).hexdigest(), "roles": ["admin"]}
-    env = {**sandbox.env, "FEDREG_CONFIG": str(sandbox.config), "FEDREG__AUTH__TOKENS": json.dumps([user])}
+    """A gateway, as `fedreg serve` runs it, with two users: the SDKs are loaded once, not by every command."""
+    tokens = {name: secrets.token_urlsafe() for name in (USER, APPROVER)}
+    roles = {USER: "admin", APPROVER: "approver"}
+    users = [
+        {"subject": name, "sha256": hashlib.sha256(token.encode()).hexdigest(), "roles": [roles[name]]}
+        for name, token in tokens.items()
+    ]
+    port = free_port()
+    env = {**sandbox.env, "FEDREG_CONFIG": str(sandbox.config), "FEDREG__AUTH__TOKENS": json.dumps(users)}
+    (sandbox.directory / LINK_FILE).write_text(LINK)
     with ExitStack() as stack:
+        hub = sandbox.urls["Hugging Face stand-in"]
+        relay = Relay(sandbox.directory, stack, free_port(), urlsplit(hub).port or 0)
+        relay.up()
+        sandbox.config.write_text(sandbox.config.read_text().replace(hub, f"http://127.0.0.1:{relay.port}"))
+        tour = Tour(sandbox, f"http://127.0.0.1:{port}", tokens, relay)
         serve = [*FEDREG, "serve", "--port", str(port)]
         server = start_server("gateway", serve, sandbox.directory, stack, env)
         wait_until(server, lambda: answers(f"{tour.url}/healthz"))
@@ -138,25 +205,42 @@ def _gateway(sandbox: Sandbox) -> Iterator[Tour]:
 def _show(tour: Tour, title: str, command: str) -> None:
     if title:
         click.echo(f"\n# {title}")
-    program, *arguments = shlex.split(command)
-    if program == "native":
+    command = command.replace("$PROMOTION", tour.promotion)
+    user, colon, rest = command.partition(": ")
+    asked = rest if colon and user == APPROVER else command
+    program, *arguments = shlex.split(asked)
+    if program in ("down", "up"):
+        getattr(tour.hub, program)()
+        click.echo(f"({arguments[0]} is {program})")
+    elif program == "native":
         click.echo(f"$ python -m fedreg.sandbox.native {shlex.join(arguments)}")
         click.echo(run_module("fedreg.sandbox.native", tour.sandbox, *arguments).rstrip())
-        return
-    click.echo(f"$ {command}")
+    else:
+        click.echo(f"$ {asked}")
+        _run(tour, asked, arguments, APPROVER if asked != command else USER)
+
+
+def _run(tour: Tour, command: str, arguments: list[str], user: str) -> None:
+    """Run a command as a user; a promotion that waits is remembered."""
     sys.stdout.flush()
     done = subprocess.run(
         [*FEDREG, *arguments],
         cwd=tour.sandbox.directory,
-        env={**own_environment(), **tour.variables},
+        env={**own_environment(), **tour.variables(user)},
+        stdout=subprocess.PIPE,
+        text=True,
         check=False,
     )
-    if done.returncode:
+    click.echo(done.stdout, nl=False)
+    waits = re.search(r"^operation +(promotion-\w+)$(?s:.*)^state +waiting$", done.stdout, re.MULTILINE)
+    if waits is not None:
+        tour.promotion = waits[1]
+    if done.returncode and not (done.returncode == DRIFTED and arguments[0] == "drift"):
         raise RegistryError(f"`{command}` ended with exit code {done.returncode}", cure="its message is above")
 
 
 def _stay(tour: Tour) -> None:
-    exports = "\n".join(f"  export {name}={value}" for name, value in tour.variables.items())
+    exports = "\n".join(f"  export {name}={value}" for name, value in tour.variables().items())
     width = max(map(len, tour.sandbox.urls))
     places = "\n".join(f"{name:{width}} {url}" for name, url in tour.sandbox.urls.items())
     click.echo(

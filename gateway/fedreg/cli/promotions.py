@@ -12,10 +12,12 @@ from fedreg.cli.operations import COLUMNS, print_operation
 from fedreg.cli.output import Column, format_option, note, print_item, print_rows
 from fedreg.cli.session import run_reading, run_writing
 from fedreg.client.interface import Client
+from fedreg.client.reports import read_report
 from fedreg.domain.errors import Cancelled, FedregError, WaitEnded
-from fedreg.domain.promotions import PromotionReport
+from fedreg.domain.promotions import MemberOutcome, MemberState, PromotionReport
 from fedreg.domain.records import ENDED, IntentState
 from fedreg.domain.refs import Ref
+from fedreg.domain.reports import OperationView
 
 POLL_SECONDS = 0.5
 DIFFERENCES = 4  # exit code
@@ -73,6 +75,10 @@ def promote(
         note(f"{report.stage} is held by other versions too: {', '.join(report.shared_with)}")
 
 
+def _is_done(outcome: MemberOutcome | None) -> bool:
+    return outcome is not None and outcome.state is MemberState.DONE
+
+
 def print_report(report: PromotionReport, fields: dict[str, object], output: str) -> None:
     """A promotion as `field  value` lines, a line for each place and gate, or in the format asked for."""
     outcomes = {(one.registry, one.model): one for one in report.outcomes}
@@ -81,7 +87,8 @@ def print_report(report: PromotionReport, fields: dict[str, object], output: str
         told = [f"{effect.version or 'its copy'}: {effect.before} -> {effect.after}" for effect in member.effects]
         told += [f"loses {loss.field}" for loss in member.losses if loss.is_loss]
         state = outcome.state.value if outcome else member.action.value
-        fields[f"{member.registry}:{member.model}"] = ", ".join([state, *told, *([member.why] if member.why else [])])
+        why = [member.why] if member.why and not _is_done(outcome) else []
+        fields[f"{member.registry}:{member.model}"] = ", ".join([state, *told, *why])
     for gate in report.gates:
         fields[f"gate of {gate.link}"] = f"{len(gate.approvers)} of {gate.approvals} approvals"
     if report.state is not None:
@@ -140,11 +147,25 @@ def list_promotions(ctx: click.Context, states: tuple[str, ...], limit: int, out
 
 @promotions.command("show")
 @click.argument("promotion_id", metavar="ID")
+@click.option("--wait", is_flag=True, help="Wait for its end first.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait so long at most, then exit 5.")
 @format_option
 @click.pass_context
-def show_promotion(ctx: click.Context, promotion_id: str, output: str) -> None:
-    """One promotion."""
-    print_operation(run_reading(ctx, lambda client: client.promotion(promotion_id)), output)
+def show_promotion(ctx: click.Context, promotion_id: str, wait: bool, timeout: float | None, output: str) -> None:
+    """One promotion, and what has become of it at each place."""
+
+    async def look(client: Client) -> OperationView:
+        if wait:
+            await client.promotion(promotion_id)
+            await wait_for_end(client, promotion_id, timeout)
+        return await client.promotion(promotion_id)
+
+    view = run_reading(ctx, look)
+    report = read_report(view)
+    if output == "table" and report is not None:
+        print_report(report, _fields(report) | {"by": view.actor, "reason": view.reason, "error": view.error}, output)
+    else:
+        print_operation(view, output)
 
 
 @promotions.command("approve")

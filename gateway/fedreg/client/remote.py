@@ -17,6 +17,7 @@ import msgspec
 
 from fedreg.client.directory import write_directory
 from fedreg.client.interface import Client, Progress, as_model, as_ref
+from fedreg.client.reports import read_report
 from fedreg.client.transport import PAGE, HistoryPage, Page, Transport, fill, open_transport
 from fedreg.domain.drift import DriftReport, RepairReport
 from fedreg.domain.errors import Cancelled, FedregError, Incomplete, NotFound, RegistryError, Unsupported
@@ -24,7 +25,7 @@ from fedreg.domain.evidence import AuditKey
 from fedreg.domain.links import Link
 from fedreg.domain.migrations import MigratedVersion, MigrationOptions, MigrationPlan, MigrationReport, PlannedVersion
 from fedreg.domain.models import FileEntry, Model, Version
-from fedreg.domain.promotions import MemberOutcome, PromotionReport
+from fedreg.domain.promotions import PromotionReport
 from fedreg.domain.records import ENDED, IntentKind, IntentState, InventoryQuery, JournalEntry
 from fedreg.domain.refs import Ref, SelectorKind
 from fedreg.domain.reports import (
@@ -441,9 +442,7 @@ class RemoteClient(Client):
         """The report when the promotion has ended; at once where it waits for people."""
         if report.operation is None or report.state is None or report.state in (*ENDED, IntentState.WAITING):
             return report
-        view = await self._finish(await self.operation(report.operation), None)
-        outcomes = (view.result or {}).get("outcomes", ())
-        return replace(report, state=view.state, outcomes=msgspec.convert(outcomes, tuple[MemberOutcome, ...]))
+        return read_report(await self._finish(await self.operation(report.operation), None)) or report
 
     # -- links ---------------------------------------------------------------------------------------------
 

@@ -109,7 +109,7 @@ async def report_of(gateway: Gateway, intent: Intent) -> PromotionReport:
     result = intent.result or {}
     outcomes = msgspec.convert(result.get("outcomes", ()), tuple[MemberOutcome, ...])
     gates = msgspec.convert(intent.plan.get("gates", ()), tuple[GateView, ...])
-    if gates and intent.state is IntentState.WAITING:
+    if gates and intent.state in (IntentState.WAITING, IntentState.PENDING):
         plan = msgspec.convert(intent.plan["promotion"], PromotionPlan)
         gates = await with_approvers(gateway, gates, intent, plan)
     return replace(report, outcomes=outcomes, gates=gates)

@@ -50,10 +50,10 @@ async def prepare(gateway: Gateway, intent_id: str) -> Any:
     source = await _source(gateway, planned)
     links = await list_concerned(gateway, source, planned.wish)
     plan = await plan_flow(gateway, source, planned.wish, links)
-    await _check_gates(gateway, intent, planned, plan, links, source)
+    gates = await _check_gates(gateway, intent, planned, plan, links, source)
     takes_back = any(link.link.on_failure is OnFailure.ROLLBACK for link in links)
     start = msgspec.to_builtins(Start(members=plan.members, takes_back=takes_back))
-    final = {**intent.plan, "prepared": start}
+    final = {**intent.plan, "prepared": start, "gates": msgspec.to_builtins(gates)}
     await gateway.store.write(lambda tx: intents.set_plan(tx, intent_id, final))
     return start
 
@@ -96,11 +96,12 @@ async def _check_gates(
     plan: PromotionPlan,
     links: list[BoundLink],
     source: Version,
-) -> None:
+) -> tuple[GateView, ...]:
+    """The gates as they are now, open. Raises GateClosed."""
     gates = await open_gates(gateway, links, source, planned.wish, intent.actor)
     asked = msgspec.convert(intent.plan["gates"], tuple[GateView, ...])
     if not gates and not asked:
-        return
+        return ()
     changed = plan.differs_from(planned) if any(gate.approvals for gate in gates) else None
     if changed is not None:
         raise GateClosed(
@@ -108,7 +109,8 @@ async def _check_gates(
             registry=planned.registry,
             cure="promote again, and have that approved",
         )
-    waiting = [gate for gate in await with_approvers(gateway, gates, intent, planned) if gate.waits]
+    gates = await with_approvers(gateway, gates, intent, planned)
+    waiting = [gate for gate in gates if gate.waits]
     if waiting:
         raise GateClosed(
             f"the gate of link {waiting[0].link!r} needs {waiting[0].approvals} approvals,"
@@ -116,3 +118,4 @@ async def _check_gates(
             registry=planned.registry,
             cure="promote again, and have it approved",
         )
+    return gates

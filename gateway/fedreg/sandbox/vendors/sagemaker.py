@@ -38,11 +38,24 @@ def seed() -> str:
     return "boto3: registered pricing v1"
 
 
+def set_stage(group: str, version: str, stage: str) -> str:
+    """Give a package a stage, as somebody does who does not know of the gateway."""
+    arn = _find(group, version)
+    boto3.client("sagemaker").update_model_package(
+        ModelPackageArn=arn, ModelLifeCycle={"Stage": stage, "StageStatus": "Approved"}
+    )
+    return f"boto3: {arn.rpartition(':')[2]} is {stage}"
+
+
+def _find(group: str, version: str) -> str:
+    packages = boto3.client("sagemaker").list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
+    return str(next(p["ModelPackageArn"] for p in packages if str(p["ModelPackageVersion"]) == version))
+
+
 def show(group: str, version: str) -> str:
     """What boto3 says of a package's two axes and its bytes."""
     client = boto3.client("sagemaker")
-    packages = client.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
-    arn = next(p["ModelPackageArn"] for p in packages if str(p["ModelPackageVersion"]) == version)
+    arn = _find(group, version)
     package = client.describe_model_package(ModelPackageName=arn)
     shown = {key: package.get(key) for key in ("ModelLifeCycle", "ModelApprovalStatus", "ApprovalDescription")}
     source = package["InferenceSpecification"]["Containers"][0].get("ModelDataSource", {})

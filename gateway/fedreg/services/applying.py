@@ -36,19 +36,22 @@ async def apply_effect(
     async with gateway.locks.hold(effect.registry, effect.model):
         if effect.field == CREATED:
             made = await register_version(adapter, effect)
-            effect, touched = replace(effect, version=made.version, identity=made.identity), [made]
+            effect, wrote, touched = replace(effect, version=made.version, identity=made.identity), True, [made]
         else:
-            effect = await _bring(gateway, adapter, effect, overwrite=overwrite)
+            effect, wrote = await _bring(gateway, adapter, effect, overwrite=overwrite)
             touched = await _read_back(gateway, adapter, effect)
-    await _record(gateway, effect, touched, settle(effect) if settle else None)
+    await _record(gateway, effect, touched, settle(effect) if settle else None, wrote=wrote)
     return effect
 
 
-async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect, *, overwrite: bool) -> Effect:
-    """Bring a field to what it shall be. Raises PreconditionFailed where somebody else came first."""
+async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect, *, overwrite: bool) -> tuple[Effect, bool]:
+    """Bring a field to what it shall be; whether it had to be written.
+
+    Raises PreconditionFailed where somebody else came first.
+    """
     live = await read_field(gateway, adapter, effect)
     if _same(live, effect.after):
-        return effect
+        return effect, False
     if not _same(live, effect.before) and not _gave_way(adapter, effect, live):
         if not overwrite:
             await _supersede(gateway, effect)
@@ -60,7 +63,7 @@ async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect, *, 
         await gateway.store.write(lambda tx: effects.set_before(tx, effect.intent_id, effect.sequence, live))
         effect = replace(effect, before=live)
     await write_field(gateway, adapter, effect)
-    return effect
+    return effect, True
 
 
 def _gave_way(adapter: RegistryAdapter, effect: Effect, live: Any) -> bool:
@@ -131,7 +134,7 @@ async def _touched(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -
     return await merge_overflow(gateway, live)
 
 
-async def _record(gateway: Gateway, effect: Effect, touched: Sequence[Version], result: Any) -> None:
+async def _record(gateway: Gateway, effect: Effect, touched: Sequence[Version], result: Any, *, wrote: bool) -> None:
     """Effect done, journal, index and, with the last effect's `result`, the intent, in one transaction."""
     now, intent_id = gateway.now(), effect.intent_id
 
@@ -139,27 +142,64 @@ async def _record(gateway: Gateway, effect: Effect, touched: Sequence[Version], 
         intent = intents.get(tx, intent_id)
         if intent is None:
             return
-        stored = {e.sequence: e for e in effects.list_effects(tx, intent_id)}[effect.sequence]
-        if stored.state is not EffectState.DONE:
+        planned = effects.list_effects(tx, intent_id)
+        if next(e for e in planned if e.sequence == effect.sequence).state is not EffectState.DONE:
             effects.set_state(tx, intent_id, effect.sequence, EffectState.DONE, now=now)
             if effect.field == CREATED:
                 effects.set_target(tx, effect)
-            journal.append(tx, _change(intent, effect), now)
-            _record_in_index(tx, effect, touched, now)
+            seen = _record_in_index(tx, effect, _list_settled(touched, effect, planned), now)
+            journal.append_all(tx, _list_changes(intent, effect, seen, wrote=wrote), now)
         if result is not None:
             intents.set_state(tx, intent_id, IntentState.SUCCEEDED, result=result, now=now)
 
     await gateway.store.write(commit)
 
 
-def _record_in_index(tx: Connection, effect: Effect, touched: Sequence[Version], now: datetime) -> None:
-    if touched:
-        index.upsert_versions(tx, touched, now, None)
+def _list_settled(touched: Sequence[Version], effect: Effect, planned: Sequence[Effect]) -> list[Version]:
+    """The versions touched but for those whose own effect is still to come: it tells what became of them."""
+    coming = {
+        (one.field, one.identity)
+        for one in planned
+        if one.state is EffectState.PLANNED and one.sequence != effect.sequence
+    }
+    return [one for one in touched if (effect.field, one.identity) not in coming]
+
+
+def _record_in_index(tx: Connection, effect: Effect, touched: Sequence[Version], now: datetime) -> list[Change]:
+    """Bring the index up to date; what was new to it."""
+    seen = index.upsert_versions(tx, touched, now, None) if touched else []
     if effect.field == "version.exists":
         gone = VersionId(model=effect.model, version=effect.version or "", identity=effect.identity or "")
         index.delete_versions(tx, effect.registry, [gone])
     elif effect.field == "model.exists" and not effect.after:
         index.delete_models(tx, effect.registry, [effect.model])
+    return seen
+
+
+def _list_changes(intent: Intent, effect: Effect, seen: Sequence[Change], *, wrote: bool) -> list[Change]:
+    """What there is to tell: the effect, the versions that an exclusive stage has left by it, and what others did.
+
+    A stage that was so before, and in the index, was told when it came there.
+    """
+    ours = _change(intent, effect)
+    told = []
+    news = [one for one in seen if _is_same(one, ours) or (one.action, one.version) == ("created", effect.version)]
+    if wrote or effect.field != "stage" or news:
+        told.append(ours)
+    for one in seen:
+        if one.action == "created" or _is_same(one, ours):
+            continue
+        left = effect.field == "stage" and one.action == ours.action and one.before == effect.after
+        told.append(
+            replace(one, actor=ours.actor, origin=ours.origin, reason=ours.reason, intent_id=intent.id, not_before=None)
+            if left
+            else one
+        )
+    return told
+
+
+def _is_same(seen: Change, ours: Change) -> bool:
+    return (seen.action, seen.version, seen.identity) == (ours.action, ours.version, ours.identity)
 
 
 def _change(intent: Intent, effect: Effect) -> Change:

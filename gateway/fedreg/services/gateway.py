@@ -70,6 +70,14 @@ class Scans:
             log.error("scan of registry %r failed", registry, exc_info=error)
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a promotion waits before it tries its members again, in seconds: doubled from turn to turn."""
+
+    first: float = 0.5
+    longest: float = 30.0
+
+
 @dataclass(slots=True)
 class Gateway:
     """Made by `bootstrap` only.
@@ -85,6 +93,7 @@ class Gateway:
     now: Callable[[], datetime] = utc_now
     locks: Locks = field(default_factory=Locks)
     scans: Scans = field(default_factory=Scans)
+    waits: Waits = Waits()
     engine: Engine | None = None
     _launching: asyncio.Lock = field(default_factory=asyncio.Lock)
 

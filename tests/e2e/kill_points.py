@@ -23,6 +23,12 @@ from rich.table import Table
 
 from .watched_members import Aim, Members, run_members, steps_of, write_config
 
+WHERE = {
+    "within a step": "within",
+    "after a step": "after",
+    "at a moment": "time",
+    "with a full disk": "full",
+}
 CELLS = ("points", "killed", "lost", "doubled", "end state differs")
 
 
@@ -59,6 +65,7 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    told: list[Any] = field(default_factory=list)
 
 
 class Promotions:
@@ -89,7 +96,8 @@ class Promotions:
             self._members.aim = Aim(int(at), fault.split()[0])
             killed, _ = await self._process(home, "run")
         else:
-            killed, _ = await self._process(home, f"{fault.split()[0]}:{at:g}")
+            killed, told = await self._process(home, f"{WHERE[fault]}:{at:g}")
+            tally.told.append(told)
         self._members.aim = None
         status, told = await self._process(home, "resume")
         tally.counts["points"] += 1
@@ -166,7 +174,11 @@ def show(tallies: dict[str, Tally], database: SqliteFiles) -> None:
     """Print the table, and a line for each thing that went wrong."""
     table = Table("fault", "database", *CELLS, title="a promotion over five members, killed and resumed")
     for fault, tally in tallies.items():
-        table.add_row(f"killed {fault}", database.name, *(str(tally.counts[cell]) for cell in CELLS))
+        table.add_row(
+            fault if fault == "with a full disk" else f"killed {fault}",
+            database.name,
+            *(str(tally.counts[cell]) for cell in CELLS),
+        )
     console = Console(width=110)
     console.print(table)
     for note in [note for tally in tallies.values() for note in tally.notes]:

@@ -4,7 +4,8 @@ A line is `{"config", "where", "result", "log"}`. A process is forked for it, so
 imported once; `{"pid"}` is printed when it runs, `{"status"}` (its exit status, -9 where it was killed) at its end.
 
 WHERE is `prepare` (what was there before), `run`, `resume` (after a kill), `after:N` (the Nth step is checkpointed),
-`within:N` (its work is done, its checkpoint is not) or `time:S` (seconds after the start). RESULT gets a JSON document
+`within:N` (its work is done, its checkpoint is not), `time:S` (seconds after the start) or `full:N` (no file may grow
+past the largest by N bytes: the disk is full; killed after a while if it does not give up). RESULT gets a JSON document
 at the end, LOG a line for each checkpointed step.
 """
 
@@ -16,6 +17,7 @@ import hashlib
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -48,6 +50,7 @@ ACTOR = Actor(subject="ana", authenticated=True)
 KEY = RequestKey(actor="ana", key="go", fingerprint="churn to production")
 MODEL = "churn"
 AUTHORITY, COPIED = "hub", ("hub-eu", "hub-us")  # where both versions are before the promotion that is killed
+PATIENCE = 6.0  # seconds
 IMPORTED = (
     *(f"fedreg_adapters.{kind}.adapter" for kind in ("huggingface", "sagemaker", "vertex")),
     *("fedreg.engine.dbos_engine", "google.cloud.aiplatform_v1", "boto3", "obstore.store", "charset_normalizer"),
@@ -78,7 +81,7 @@ def _run(config: str, where: str, result: str, log: str) -> int:
     _watch_steps(Path(log), kind, int(amount) if kind in ("after", "within") else 0)
     work = {"prepare": _prepare, "resume": _resume}.get(kind, _promote)
     try:
-        told = asyncio.run(_in_gateway(config, work, float(amount) if kind == "time" else None))
+        told = asyncio.run(_in_gateway(config, work, *_trouble(kind, float(amount or 0), Path(config).parent)))
     except BaseException:
         Path(result).write_text(traceback.format_exc())
         return 1
@@ -86,10 +89,24 @@ def _run(config: str, where: str, result: str, log: str) -> int:
     return 0
 
 
-async def _in_gateway(config: str, work: Callable[[Gateway], Any], dies_after: float | None) -> Any:
+def _trouble(kind: str, amount: float, home: Path) -> tuple[float | None, int | None]:
+    """After how many seconds the process is to die, and how large a file may be."""
+    if kind == "full":
+        return PATIENCE, max(file.stat().st_size for file in home.iterdir()) + int(amount)
+    return (amount if kind == "time" else None), None
+
+
+async def _in_gateway(
+    config: str, work: Callable[[Gateway], Any], dies_after: float | None, largest: int | None
+) -> Any:
     async with open_gateway(load_settings(Path(config), {})) as gateway:
+        if largest is not None:
+            await gateway.launched_engine()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
         if dies_after is not None:
-            threading.Timer(dies_after, _die).start()
+            dying = threading.Timer(dies_after, _die)
+            dying.daemon = True
+            dying.start()
         await work(gateway)
         return await _look(gateway)
 

@@ -14,7 +14,7 @@ import pytest
 from .kill_points import Calm, Promotions, SqliteFiles, every_point, run_promotions, strike_all, wrong
 
 DATABASES = (SqliteFiles(),)
-SAMPLE, RANDOM = 20, 60
+SAMPLE, RANDOM = 20, 120
 
 
 @pytest.fixture(params=DATABASES, ids=lambda database: database.name)
@@ -44,10 +44,20 @@ async def test_killed_at_some_points(promotions: Promotions, database: SqliteFil
 async def test_killed_at_every_point(promotions: Promotions, database: SqliteFiles) -> None:
     calm = await promotions.prepare()
     chance = random.Random(2)
-    points = every_point(calm) + [("time a moment", chance.uniform(0.0, calm.seconds)) for _ in range(RANDOM)]
+    points = every_point(calm) + [("at a moment", chance.uniform(0.0, calm.seconds)) for _ in range(RANDOM)]
     tallies = await strike_all(promotions, calm, points, database)
     assert not wrong(tallies)
     assert sum(tally.counts["points"] for tally in tallies.values()) >= 200
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+async def test_a_full_disk(promotions: Promotions, database: SqliteFiles) -> None:
+    """It fails, or waits, and goes on when there is space again."""
+    calm = await promotions.prepare()
+    points = [("with a full disk", size * 4096) for size in range(0, 60, 4)]
+    tallies = await strike_all(promotions, calm, points, database)
+    assert not wrong(tallies)
 
 
 def check_calm(calm: Calm) -> None:

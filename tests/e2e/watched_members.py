@@ -126,8 +126,9 @@ def write_config(members: Members, home: Path, store: str) -> Path:
         text += f'  {name}: {{kind: huggingface, namespace: {namespace}, token: {TOKEN}, endpoint: "{urls["hub"]}"}}\n'
     text += (
         f'  sm-eu: {{kind: sagemaker, region: eu-west-1, artifact_root: "s3://models/fedreg",'
-        f' inference: {{image: serve}}, endpoint_url: "{urls["sm-eu"]}", sts_endpoint_url: "{urls["sm-eu"]}", s3_endpoint_url: "{urls["s3"]}",'
-        f" access_key_id: {SECRET}, secret_access_key: {SECRET}}}\n"
+        f" inference: {{image: serve}}, access_key_id: {SECRET}, secret_access_key: {SECRET},"
+        f' endpoint_url: "{urls["sm-eu"]}", sts_endpoint_url: "{urls["sm-eu"]}",'
+        f' s3_endpoint_url: "{urls["s3"]}"}}\n'
     )
     text += (
         f'  vertex-eu: {{kind: vertex, project: acme, location: europe-west4, artifact_root: "gs://models/fedreg",'

@@ -47,10 +47,10 @@ class World:
     async def open(self, versions: int = 3) -> Gateway:
         """The gateway, with its versions in the first registry and everything scanned once."""
         self.home.mkdir(parents=True, exist_ok=True)
-        calls = "{max_attempts: 1, breaker_threshold: 100000}"
+        calls = "calls: {max_attempts: 1, breaker_threshold: 100000}"
         held = {"dev": "alias", "eu": "native", "us": "alias"}
         sections = "".join(
-            f"  {name}: {{kind: memory, space: '{self.space(name)}', stages: {{held_by: {held[name]}}}, calls: {calls}}}\n"
+            f"  {name}: {{kind: memory, space: '{self.space(name)}', stages: {{held_by: {held[name]}}}, {calls}}}\n"
             for name in NAMES
         )
         config = self.home / "fedreg.yaml"

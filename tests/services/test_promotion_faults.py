@@ -184,7 +184,7 @@ async def test_a_version_made_again_under_its_name_is_not_what_was_approved(
     releases = world.vendor(name).shelves[MODEL]["releases"]
     releases[2] = {**releases[2], "uid": "another"}
     await decide(world.gateway, operation, Decision.APPROVED, actor=BERT, roles=("approver",))
-    with pytest.raises(refusal, match="is not the one that was to be promoted|member 'eu:churn' is not as it was"):
+    with pytest.raises(refusal, match=r"is not the one that was to be promoted|member 'eu:churn' is not as it was"):
         await promises.wait(world.gateway, operation)
     assert {each: held.get(SECOND) for each, held in (await world.stages()).items()} == before
     await world.observe()

@@ -112,7 +112,7 @@ async def fail(gateway: Gateway, intent_id: str, error: FedregError) -> None:
 
 
 async def reconcile(gateway: Gateway) -> list[str]:
-    """Let all go on that has not ended (see `revive`); called when a gateway starts, and by its timer. Returns the ids."""
+    """Let all go on that has not ended (see `revive`): at a gateway's start and on its timer. Returns the ids."""
     open_states = (IntentState.PENDING, IntentState.RUNNING)
     unfinished: list[Intent] = await gateway.store.read(
         lambda conn: intents.list_intents(conn, states=open_states, limit=10_000)

@@ -56,6 +56,17 @@ async def started(gateway: Gateway, version: int = 2) -> str:
     return report.operation
 
 
+async def until(world: World, operation: str, name: str, state: str) -> None:
+    """Wait until a member is in a state, and the others have had their turn."""
+    engine = await world.gateway.launched_engine()
+    while True:
+        progress = (await engine.status(operation)).progress or {"members": []}
+        states = {one["registry"]: one["state"] for one in progress["members"]}
+        if states.get(name) == state and "pending" not in states.values():
+            return
+        await asyncio.sleep(0.005)
+
+
 async def told(world: World, operation: str) -> list[str]:
     """The changes of stages that the journal has of an operation, in any order."""
     found = [change for _, change in await world.entries() if change.intent_id == operation]
@@ -65,13 +76,7 @@ async def told(world: World, operation: str) -> list[str]:
 async def test_a_member_that_is_down_gets_there_when_it_is_back(world: World) -> None:
     world.trouble("us", "down")
     operation = await started(world.gateway)
-    engine = await world.gateway.launched_engine()
-    while True:  # until the others are there, and it was tried again
-        progress = (await engine.status(operation)).progress or {"members": []}
-        states = {one["registry"]: one["state"] for one in progress["members"]}
-        if states.get("us") == "retrying" and "pending" not in states.values():
-            break
-        await asyncio.sleep(0.01)
+    await until(world, operation, "us", "retrying")
     stages = await _without(world, "us")
     assert stages == {name: AFTER[name] for name in ("dev", "eu")}
     world.heal("us")
@@ -93,6 +98,21 @@ async def test_a_reply_that_is_lost_a_write_that_comes_late_a_registry_that_thro
     assert await told(world, operation) == sorted(
         f"{registry} {version} {stage}" for registry in NAMES for version, stage in ((1, "archived"), (2, "production"))
     )
+
+
+async def test_a_member_that_needs_a_demotion_only_keeps_the_version_that_is_there(world: World) -> None:
+    """It was down when planned, and its first write is refused: it is looked at again with its rows stored."""
+    await world.set_outside("eu", SECOND, "production")
+    await world.observe()
+    world.trouble("eu", "down")
+    operation = await started(world.gateway)
+    await until(world, operation, "eu", "retrying")
+    mishaps = world.vendor("eu").mishaps
+    mishaps.planned[:] = [Mishap("refuse", "release.phase", error=VendorError("busy", wait=0.01))]
+    await promises.wait(world.gateway, operation)
+    assert mishaps.fired > 0
+    assert await world.stages() == AFTER
+    assert [one for one in await told(world, operation) if one.startswith("eu")] == ["eu 1 archived"]
 
 
 async def test_a_copy_that_is_cut_off_goes_on(world: World) -> None:

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from fedreg.domain.errors import Conflict, FedregError, GateClosed, NotFound, StoreError
+from fedreg.domain.errors import Cancelled, Conflict, FedregError, GateClosed, NotFound, StoreError
 from fedreg.domain.links import Gate, Link, OnMissing
+from fedreg.domain.promotions import PromotionPlan
 from fedreg.domain.records import Actor, Decision, IntentState, RequestKey
 from fedreg.domain.refs import Ref
 from fedreg.services import edits, links, operations
@@ -19,6 +21,7 @@ from fedreg.services.copy import copy_version
 from fedreg.services.gateway import Gateway
 from fedreg.services.promotion import promote
 from fedreg.services.promotion_decisions import decide
+from fedreg.services.promotion_members import bring_member
 from fedreg.store import intents as intent_rows
 from fedreg_adapters.memory.standin import VendorError
 from fedreg_adapters.memory.standin_faults import Mishap
@@ -180,6 +183,21 @@ async def test_a_running_one_is_cancelled_and_leaves_nothing_behind(world: World
     await links.set_link(world.gateway, "churn", LINK, actor=ANNA)
     await promote(world.gateway, ref(2), "production", actor=ANNA)
     assert await world.stages() == AFTER
+
+
+async def test_a_cancelled_one_writes_no_more(world: World) -> None:
+    """Its steps go on for a moment; by then somebody else may have the models."""
+    world.trouble("eu", "down")
+    operation = await started(world.gateway)
+    await until(world, operation, "eu", "retrying")
+    await operations.cancel_operation(world.gateway, operation)
+    world.heal("eu")
+    intent = await promises.get_intent(world.gateway, operation)
+    plan = msgspec.convert(intent.plan["promotion"], PromotionPlan)
+    late = next(member for member in plan.members if member.registry == "eu")
+    with pytest.raises(Cancelled, match="has cancelled"):
+        await bring_member(world.gateway, operation, late)
+    assert (await world.stages())["eu"] == {FIRST: "production"}
 
 
 async def test_the_same_key_is_the_same_promotion_and_no_other(world: World) -> None:

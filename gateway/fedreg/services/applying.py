@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from fedreg.domain.errors import NotFound, Outcome, PreconditionFailed, RegistryTimeout
+from fedreg.domain.errors import Cancelled, NotFound, Outcome, PreconditionFailed, RegistryTimeout
 from fedreg.domain.models import Version, VersionId
 from fedreg.domain.port import RegistryAdapter
-from fedreg.domain.records import Change, Effect, EffectRole, EffectState, Intent, IntentState
+from fedreg.domain.records import ENDED, Change, Effect, EffectRole, EffectState, Intent, IntentState
 from fedreg.domain.stages import NONE
 from fedreg.services.effects import CREATED, action_of, journal_values, read_field, register_version, write_field
 from fedreg.services.gateway import Gateway
@@ -62,8 +62,16 @@ async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect, *, 
             )
         await gateway.store.write(lambda tx: effects.set_before(tx, effect.intent_id, effect.sequence, live))
         effect = replace(effect, before=live)
+    await _check_open(gateway, effect.intent_id)
     await write_field(gateway, adapter, effect)
     return effect, True
+
+
+async def _check_open(gateway: Gateway, intent_id: str) -> None:
+    """Raises Cancelled for an intent that has ended: its models are free, and others may have them by now."""
+    intent: Intent | None = await gateway.store.read(lambda conn: intents.get(conn, intent_id))
+    if intent is not None and intent.state in ENDED:
+        raise Cancelled(f"operation {intent_id!r} has {intent.state.value}: it writes no more")
 
 
 def _gave_way(adapter: RegistryAdapter, effect: Effect, live: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from fedreg.domain.errors import FedregError
 from fedreg.domain.links import ConflictRule, Direction, Gating, Link, OnFailure, OnMissing, OnOutside
@@ -106,14 +106,20 @@ class Promotions(RuleBasedStateMachine):
     def change_outside(self, registry: str, version: int, stage: str) -> None:
         self.attempt(self.world.set_outside(registry, f"version {version + 1}", stage))
 
+    @initialize(link=LINKS)
+    def begin_with_a_link(self, link: Link) -> None:
+        self.set_link(link)
+
     @rule(link=LINKS)
     def set_link(self, link: Link) -> None:
         self.runner.run(links.set_link(self.world.gateway, "churn", link, actor=ANNA))
         self.link = link
 
     @precondition(lambda self: self.link is not None)
-    @rule()
-    def delete_link(self) -> None:
+    @rule(really=st.integers(0, 3))
+    def delete_link(self, really: int) -> None:
+        if really:  # most of the time there is one
+            return
         self.runner.run(links.delete_link(self.world.gateway, "churn", actor=ANNA))
         self.link = None
 

@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from dbos import DBOS
+from sqlalchemy.exc import OperationalError
 
+from fedreg.domain.errors import StoreError
 from fedreg.engine.port import State
 
 _T = TypeVar("_T")
@@ -35,8 +37,14 @@ _BATCH = 500
 
 
 async def apart(call: Coroutine[Any, Any, _T]) -> _T:
-    """Run a DBOS call outside any workflow's context, where it would take a step number."""
-    return await asyncio.create_task(call, context=contextvars.Context())
+    """Run a DBOS call outside any workflow's context, where it would take a step number.
+
+    Raises StoreError where its database can't work, as with a full disk.
+    """
+    try:
+        return await asyncio.create_task(call, context=contextvars.Context())
+    except OperationalError as error:
+        raise StoreError(f"the durable engine's database could not do its work: {error.orig}") from error
 
 
 async def list_ids(states: Sequence[str], prefix: str | None = None, **conditions: Any) -> list[str]:

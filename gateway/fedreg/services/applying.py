@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from fedreg.domain.errors import NotFound, Outcome, PreconditionFailed, RegistryTimeout
+from fedreg.domain.errors import Cancelled, NotFound, Outcome, PreconditionFailed, RegistryTimeout
 from fedreg.domain.models import Model, Version, VersionId
 from fedreg.domain.port import RegistryAdapter
-from fedreg.domain.records import Change, Effect, EffectRole, EffectState, Intent, IntentState
+from fedreg.domain.records import ENDED, Change, Effect, EffectRole, EffectState, Intent, IntentState
 from fedreg.domain.stages import NONE
 from fedreg.services.change_entries import list_gone, tell_change
 from fedreg.services.effects import CREATED, action_of, journal_values, read_field, register_version, write_field
@@ -45,20 +45,24 @@ async def apply_effect(
     async with gateway.locks.hold(effect.registry, effect.model):
         if effect.field == CREATED:
             made = await register_version(adapter, effect)
-            effect, touched = replace(effect, version=made.version, identity=made.identity), [made]
+            effect, wrote, touched = replace(effect, version=made.version, identity=made.identity), True, [made]
         else:
-            effect = await _bring(gateway, adapter, effect, overwrite=overwrite)
+            effect, wrote = await _bring(gateway, adapter, effect, overwrite=overwrite)
             touched = await _read_back(gateway, adapter, effect)
         models = await _touched_models(gateway, adapter, effect)
-    await _record(gateway, effect, Touched(touched, models), settle(effect) if settle else None)
+    seen = Touched(touched, models)
+    await _record(gateway, effect, seen, settle(effect) if settle else None, wrote=wrote)
     return effect
 
 
-async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect, *, overwrite: bool) -> Effect:
-    """Bring a field to what it shall be. Raises PreconditionFailed where somebody else came first."""
+async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect, *, overwrite: bool) -> tuple[Effect, bool]:
+    """Bring a field to what it shall be; whether it had to be written.
+
+    Raises PreconditionFailed where somebody else came first.
+    """
     live = await read_field(gateway, adapter, effect)
     if _same(live, effect.after):
-        return effect
+        return effect, False
     if not _same(live, effect.before) and not _gave_way(adapter, effect, live):
         if not overwrite:
             await _supersede(gateway, effect)
@@ -69,8 +73,16 @@ async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect, *, 
             )
         await gateway.store.write(lambda tx: effects.set_before(tx, effect.intent_id, effect.sequence, live))
         effect = replace(effect, before=live)
+    await _check_open(gateway, effect.intent_id)
     await write_field(gateway, adapter, effect)
-    return effect
+    return effect, True
+
+
+async def _check_open(gateway: Gateway, intent_id: str) -> None:
+    """Raises Cancelled for an intent that has ended: its models are free, and others may have them by now."""
+    intent: Intent | None = await gateway.store.read(lambda conn: intents.get(conn, intent_id))
+    if intent is not None and intent.state in ENDED:
+        raise Cancelled(f"operation {intent_id!r} has {intent.state.value}: it writes no more")
 
 
 def _gave_way(adapter: RegistryAdapter, effect: Effect, live: Any) -> bool:
@@ -151,7 +163,7 @@ async def _touched_models(gateway: Gateway, adapter: RegistryAdapter, effect: Ef
         return []
 
 
-async def _record(gateway: Gateway, effect: Effect, touched: Touched, result: Any) -> None:
+async def _record(gateway: Gateway, effect: Effect, touched: Touched, result: Any, *, wrote: bool) -> None:
     """Effect done, journal, index and, with the last effect's `result`, the intent, in one transaction."""
     now, intent_id = gateway.now(), effect.intent_id
 
@@ -159,18 +171,45 @@ async def _record(gateway: Gateway, effect: Effect, touched: Touched, result: An
         intent = intents.get(tx, intent_id)
         if intent is None:
             return
-        stored = {e.sequence: e for e in effects.list_effects(tx, intent_id)}[effect.sequence]
-        if stored.state is not EffectState.DONE:
+        planned = effects.list_effects(tx, intent_id)
+        if next(e for e in planned if e.sequence == effect.sequence).state is not EffectState.DONE:
             effects.set_state(tx, intent_id, effect.sequence, EffectState.DONE, now=now)
             if effect.field == CREATED:
                 effects.set_target(tx, effect)
             ours, gone = _change(intent, effect), list_gone(tx, effect)
-            seen = _record_in_index(tx, effect, touched, now)
-            journal.append_all(tx, tell_change(tx, ours, seen, gone), now)
+            settled = Touched(_list_settled(touched.versions, effect, planned), touched.models)
+            seen = _record_in_index(tx, effect, settled, now)
+            told = tell_change(tx, ours, seen, gone)
+            journal.append_all(tx, told if wrote or _is_news(effect, ours, seen) else _without(told, ours), now)
         if result is not None:
             intents.set_state(tx, intent_id, IntentState.SUCCEEDED, result=result, now=now)
 
     await gateway.store.write(commit)
+
+
+def _list_settled(touched: Sequence[Version], effect: Effect, planned: Sequence[Effect]) -> list[Version]:
+    """The versions touched but for those whose own effect is still to come: it tells what became of them."""
+    coming = {
+        (one.field, one.identity)
+        for one in planned
+        if one.state is EffectState.PLANNED and one.sequence != effect.sequence
+    }
+    return [one for one in touched if (effect.field, one.identity) not in coming]
+
+
+def _is_news(effect: Effect, ours: Change, seen: Sequence[Change]) -> bool:
+    """Whether there is something to tell of an effect that was so before: a stage was told when it came there."""
+    if effect.field != "stage":
+        return True
+    mine = (ours.action, ours.version, ours.identity)
+    return any(
+        (one.action, one.version, one.identity) == mine or (one.action, one.version) == ("created", effect.version)
+        for one in seen
+    )
+
+
+def _without(told: Sequence[Change], ours: Change) -> list[Change]:
+    return [one for one in told if one is not ours]
 
 
 def _record_in_index(tx: Connection, effect: Effect, touched: Touched, now: datetime) -> list[Change]:

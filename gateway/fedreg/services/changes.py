@@ -123,7 +123,7 @@ async def _begin(gateway: Gateway, intent_id: str) -> tuple[Intent | None, list[
             intent = intents.set_state(tx, intent_id, IntentState.RUNNING, now=gateway.now())
         return None, intent, [effects.plan(tx, replace(one, intent_id=intent_id)) for one in given]
 
-    intent, planned = await until_free(lambda: gateway.store.write(begin), patience=PATIENCE)
+    intent, planned = await until_free(gateway, lambda: gateway.store.write(begin), patience=PATIENCE)
     return intent, planned
 
 

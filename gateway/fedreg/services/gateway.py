@@ -76,6 +76,14 @@ class Scans:
             log.error("scan of registry %r failed", registry, exc_info=error)
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a promotion waits before it tries its members again, in seconds: doubled from turn to turn."""
+
+    first: float = 0.5
+    longest: float = 30.0
+
+
 @dataclass(slots=True)
 class Gateway:
     """Made by `bootstrap` only.
@@ -95,6 +103,7 @@ class Gateway:
     lease: Lease = field(default_factory=SoleLease)
     locks: Locks = field(init=False)
     scans: Scans = field(default_factory=Scans)
+    waits: Waits = Waits()
     looks: Looks = field(default_factory=Looks)
     observers: list[Observer] = field(default_factory=list)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)

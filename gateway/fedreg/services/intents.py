@@ -8,9 +8,11 @@ there does nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
-from fedreg.domain.errors import FedregError, NotFound
+from fedreg.domain.errors import Conflict, FedregError, NotFound
 from fedreg.domain.records import ENDED, Intent, IntentKind, IntentState, RequestKey
+from fedreg.engine.port import State
 from fedreg.services.gateway import Gateway
 from fedreg.store import intents, requests
 
@@ -29,8 +31,10 @@ async def submit(gateway: Gateway, intent: Intent, key: RequestKey | None = None
     Raises Conflict where the key came with another request.
     """
     stored: Intent = await gateway.store.write(lambda tx: requests.create_intent(tx, intent, key, gateway.now()))
-    if stored.state not in ENDED:
+    if stored is intent:
         await start(gateway, stored)
+    elif stored.state not in ENDED:
+        await revive(gateway, stored)
     return stored
 
 
@@ -38,6 +42,28 @@ async def start(gateway: Gateway, intent: Intent) -> None:
     """Start the workflow of a stored intent; one that runs already is left as it is."""
     engine = await gateway.launched_engine()
     await engine.start(_workflow_of(intent), intent.id, {"intent": intent.id})
+
+
+async def revive(gateway: Gateway, intent: Intent) -> None:
+    """Let an intent that has not ended go on, whatever has become of its workflow.
+
+    Never started: it is started. Failed without a word in the store, as with a full disk: it goes on from its first
+    failed step. Cancelled by a process that died over it: the intent ends.
+    """
+    await start(gateway, intent)
+    engine = await gateway.launched_engine()
+    state = (await engine.status(intent.id)).state
+    if state not in (State.FAILED, State.CANCELLED):
+        return
+    current = await get_intent(gateway, intent.id)
+    if current.state in ENDED:
+        return
+    if state is State.FAILED:
+        with suppress(Conflict):  # somebody else has just resumed it
+            await engine.resume(intent.id)
+    else:
+        now = gateway.now()
+        await gateway.store.write(lambda tx: intents.set_state(tx, intent.id, IntentState.CANCELLED, now=now))
 
 
 def _workflow_of(intent: Intent) -> str:
@@ -86,7 +112,7 @@ async def fail(gateway: Gateway, intent_id: str, error: FedregError) -> None:
 
 
 async def reconcile(gateway: Gateway) -> list[str]:
-    """Start the workflows of intents that have none; called when a gateway starts. Returns the ids."""
+    """Let all go on that has not ended (see `revive`): at a gateway's start and on its timer. Returns the ids."""
     open_states = (IntentState.PENDING, IntentState.RUNNING)
     unfinished: list[Intent] = await gateway.store.read(
         lambda conn: intents.list_intents(conn, states=open_states, limit=10_000)
@@ -94,5 +120,5 @@ async def reconcile(gateway: Gateway) -> list[str]:
     if not unfinished:
         return []
     for intent in unfinished:
-        await start(gateway, intent)
+        await revive(gateway, intent)
     return [intent.id for intent in unfinished]

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from fedreg.domain.errors import FedregError, RegistryError
+from fedreg.domain.errors import FedregError, NotFound, RegistryError
 from fedreg.domain.links import BoundLink, ConflictRule
 from fedreg.domain.models import Version
 from fedreg.domain.promotions import (
@@ -30,6 +30,7 @@ from fedreg.services.flow import accepted, plan_live
 from fedreg.services.gateway import Gateway
 from fedreg.services.links import bound_links
 from fedreg.services.selectors import resolve
+from fedreg.services.twins import find_twin
 from fedreg.services.writes import list_writes
 from fedreg.store import effects, intents
 
@@ -140,12 +141,31 @@ async def _replan(
     gateway: Gateway, plan: PromotionPlan, member: MemberPlan, stored: list[Effect], link: BoundLink | None
 ) -> MemberPlan:
     """The member with what is still to write, looked at after its effects."""
-    numbers = [one.version for one in stored if one.role is EffectRole.SET] or [member.version]
-    version = None if numbers[0] is None else await resolve(gateway, Ref(*member.place).at_version(numbers[0]))
+    version = await _version_there(gateway, plan, member, stored, link)
     exclusive = link is not None and plan.wish.stage in link.link.exclusive
     demote_to = link.link.demote_to if link is not None else None
     writes = await list_writes(gateway, *member.place, version, plan.wish, exclusive, demote_to)
     return replace(member, effects=writes)
+
+
+async def _version_there(
+    gateway: Gateway, plan: PromotionPlan, member: MemberPlan, stored: list[Effect], link: BoundLink | None
+) -> Version | None:
+    """The version that the member is to have the wish for: as written, as planned, or its copy where neither tells.
+
+    Raises NotFound where it is gone; None for an alias that is taken away where there is no copy.
+    """
+    number = next((one.version for one in stored if one.role is EffectRole.SET), member.version)
+    if number is not None:
+        return await resolve(gateway, Ref(*member.place).at_version(number))
+    at = link.member(*member.place) if link is not None else None
+    twin = None
+    if at is not None:
+        source = await resolve(gateway, Ref(plan.registry, plan.model).at_version(plan.version))
+        twin = await find_twin(gateway, source, at)
+    if twin is None and plan.wish.stage is not None:
+        raise NotFound(f"'{name_of(member)}' has no copy of '{plan.source}' any more", registry=member.registry)
+    return twin
 
 
 async def _link_of(gateway: Gateway, plan: PromotionPlan, member: MemberPlan) -> BoundLink | None:

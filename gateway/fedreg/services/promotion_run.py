@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from fedreg.domain.errors import FedregError
+from fedreg.domain.errors import FedregError, StoreError
 from fedreg.domain.promotions import MemberOutcome, MemberPlan, MemberState, PromotionPlan
 from fedreg.domain.records import Change, Intent, IntentState
 from fedreg.engine.port import Context
@@ -50,7 +50,7 @@ async def _prepare(gateway: Gateway, ctx: Context, intent_id: str) -> Start | No
             found = await ctx.step(f"prepare {turn}", lambda: prepare(gateway, intent_id))
             return None if found is None else msgspec.convert(found, Start)
         except FedregError as error:
-            if not error.retryable:
+            if not _may_pass(error):
                 raise
             failure = error
         verdict = await ctx.step(f"wait {turn}", partial(pause, gateway, intent_id, turn, [failure.to_dict()]))
@@ -71,7 +71,7 @@ async def _converge(gateway: Gateway, ctx: Context, intent_id: str, start: Start
         for member, result in zip(left, results, strict=True):
             if not isinstance(result, FedregError):
                 outcomes[member.place] = msgspec.convert(result, MemberOutcome)
-            elif result.retryable:
+            elif _may_pass(result):
                 again.append(member)
                 errors.append(result.to_dict())
                 outcomes[member.place] = _pending(member, MemberState.RETRYING, result)
@@ -127,6 +127,11 @@ async def _settle(gateway: Gateway, intent_id: str, outcomes: list[MemberOutcome
     if error is not None:
         raise error
     return result
+
+
+def _may_pass(error: FedregError) -> bool:
+    """Whether a member is tried again: its trouble passes, or it is the gateway's own, such as a full disk."""
+    return error.retryable or isinstance(error, StoreError)
 
 
 def _summary(failed: list[MemberOutcome], taken_back: bool) -> FedregError:

@@ -72,7 +72,7 @@ async def _begin(gateway: Gateway, intent_id: str) -> Intent | None:
             intent = intents.set_state(tx, intent_id, IntentState.RUNNING, now=gateway.now())
         return holder, intent
 
-    [intent] = await until_free(lambda: gateway.store.write(begin), patience=None)
+    [intent] = await until_free(gateway, lambda: gateway.store.write(begin), patience=None)
     found: Intent | None = intent
     return found
 

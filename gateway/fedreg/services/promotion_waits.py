@@ -11,8 +11,6 @@ from fedreg.services.gateway import Gateway
 from fedreg.services.intents import get_intent
 from fedreg.services.links import load_links
 
-_FIRST, _LONGEST = 0.5, 30.0
-
 
 async def pause(gateway: Gateway, intent_id: str, turn: int, errors: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
     """Wait for the next round: longer each time, and at least as long as a registry asked for.
@@ -28,7 +26,7 @@ async def pause(gateway: Gateway, intent_id: str, turn: int, errors: Sequence[Ma
     if patience is not None and waited >= patience:
         return {"give_up": True}
     asked = max((float(error.get("retry_after") or 0) for error in errors), default=0.0)
-    delay = max(asked, min(_FIRST * 2**turn, _LONGEST) * random.uniform(0.8, 1.2))
+    delay = max(asked, min(gateway.waits.first * 2**turn, gateway.waits.longest) * random.uniform(0.8, 1.2))
     if patience is not None:
         delay = min(delay, max(patience - waited, 0.0))
     await asyncio.sleep(delay)

@@ -14,7 +14,7 @@ import pytest
 from .kill_points import Calm, Promotions, SqliteFiles, every_point, run_promotions, strike_all, wrong
 
 DATABASES = (SqliteFiles(),)
-SAMPLE, RANDOM = 20, 120
+SAMPLE, RANDOM = 14, 120
 
 
 @pytest.fixture(params=DATABASES, ids=lambda database: database.name)

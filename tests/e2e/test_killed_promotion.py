@@ -53,11 +53,13 @@ async def test_killed_at_every_point(promotions: Promotions, database: SqliteFil
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_a_full_disk(promotions: Promotions, database: SqliteFiles) -> None:
-    """It fails, or waits, and goes on when there is space again."""
+    """It fails with the store's error, and goes on when there is space again."""
     calm = await promotions.prepare()
     points = [("with a full disk", size * 4096) for size in range(0, 60, 4)]
     tallies = await strike_all(promotions, calm, points, database)
     assert not wrong(tallies)
+    failed = [str(one) for one in tallies["with a full disk"].told if not isinstance(one, dict)]
+    assert failed and all("StoreError: " in one for one in failed)
 
 
 def check_calm(calm: Calm) -> None:

@@ -164,9 +164,11 @@ async def strike_all(
 ) -> dict[str, Tally]:
     """All points; the table of what came of them is printed, the tallies are by kind of fault."""
     tallies: dict[str, Tally] = {}
-    for fault, at in points:
-        await promotions.strike(fault, at, calm, tallies.setdefault(fault, Tally()))
-    show(tallies, database)
+    try:
+        for fault, at in points:
+            await promotions.strike(fault, at, calm, tallies.setdefault(fault, Tally()))
+    finally:  # also of a run that is broken off
+        show(tallies, database)
     return tallies
 
 

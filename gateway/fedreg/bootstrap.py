@@ -84,6 +84,8 @@ async def open_gateway(
             stack.push_async_callback(sign_last, gateway)
         if isinstance(lease, SharedLease):
             lease.on_lost = gateway.close_engine
+            taking_over = asyncio.create_task(_take_over_for_ever(gateway, lease))
+            stack.callback(taking_over.cancel)
         stack.push_async_callback(lease.aclose)
         stack.push_async_callback(gateway.close_engine)
         stack.push_async_callback(gateway.scans.aclose)
@@ -130,7 +132,7 @@ async def serve_gateway(
 async def _background(gateway: Gateway, settings: Settings) -> AsyncIterator[None]:
     """What a gateway that is served does by itself: finish what was promised, look, poll, tell webhooks, and sign."""
     await resume_looks(gateway)
-    works = (_reconcile_for_ever, _take_over_for_ever, _deliver_for_ever, sign_for_ever)
+    works = (_reconcile_for_ever, _deliver_for_ever, sign_for_ever)
     tasks = [asyncio.create_task(work(gateway)) for work in works]
     seconds = {name: entry.poll for name, entry in settings.registries.items() if entry.poll is not None}
     try:
@@ -163,12 +165,14 @@ async def _reconcile_for_ever(gateway: Gateway) -> None:
         await asyncio.sleep(RECONCILE_SECONDS)
 
 
-async def _take_over_for_ever(gateway: Gateway) -> None:
-    """Go on with what other gateways of this store have left when they died."""
-    while isinstance(gateway.lease, SharedLease):
-        await asyncio.sleep(gateway.lease.sweep_seconds)
+async def _take_over_for_ever(gateway: Gateway, lease: SharedLease) -> None:
+    """Go on with what other gateways of this store have left when they died, where this one has an engine."""
+    while True:
+        await asyncio.sleep(lease.sweep_seconds)
+        if gateway.engine is None:
+            continue
         try:
-            await gateway.lease.take_over(await gateway.launched_engine())
+            await lease.take_over(gateway.engine)
         except FedregError as error:
             log.warning("operations of other gateways could not be taken over: %s", error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import shutil
@@ -16,8 +17,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString, cast
 
+import psycopg
 from rich.console import Console
 from rich.table import Table
 
@@ -49,6 +51,40 @@ class SqliteFiles:
 
 
 @dataclass(frozen=True)
+class ServerDatabases:
+    """A store in a database of a PostgreSQL server; a killed gateway's work is taken over when its lease has ended."""
+
+    server: Any
+    name: str = "postgresql"
+
+    def url(self, home: Path) -> str:
+        """The `store.url` of a gateway at home there; the database is made where it is missing."""
+        name = _database_of(home)
+        if not self._ask("SELECT 1 FROM pg_database WHERE datname = %s", name):
+            self._do(f"CREATE DATABASE {name}")
+        return str(self.server.get_uri(database=name))
+
+    def copy(self, source: Path, target: Path) -> None:
+        """The store (and the engine's) of one home, at another."""
+        self._do(f"CREATE DATABASE {_database_of(target)} TEMPLATE {_database_of(source)}")
+
+    def _do(self, statement: LiteralString) -> None:
+        with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def _ask(self, statement: LiteralString, value: str) -> Any:
+        with psycopg.connect(self.server.get_uri()) as connection:
+            return connection.execute(statement, [value]).fetchone()
+
+
+Databases = SqliteFiles | ServerDatabases
+
+
+def _database_of(home: Path) -> LiteralString:
+    return cast("LiteralString", "k" + hashlib.sha256(str(home).encode()).hexdigest()[:32])
+
+
+@dataclass(frozen=True)
 class Calm:
     """A run that nothing disturbed: what came of it, and how much of everything there was."""
 
@@ -71,7 +107,7 @@ class Tally:
 class Promotions:
     """Promotions in forked processes over members that outlive them, each beginning at the same state."""
 
-    def __init__(self, members: Members, database: SqliteFiles, home: Path, forker: asyncio.subprocess.Process) -> None:
+    def __init__(self, members: Members, database: Databases, home: Path, forker: asyncio.subprocess.Process) -> None:
         self._members, self._database, self._home, self._forker = members, database, home, forker
         self._serial = count(1)
         self._before = home / "before"
@@ -145,7 +181,7 @@ class Promotions:
 
 
 @asynccontextmanager
-async def run_promotions(database: SqliteFiles, home: Path) -> AsyncIterator[Promotions]:
+async def run_promotions(database: Databases, home: Path) -> AsyncIterator[Promotions]:
     """The members, and the process that forks the others."""
     script = str(Path(__file__).with_name("killed_promotion.py"))
     async with run_members() as members:
@@ -160,7 +196,7 @@ async def run_promotions(database: SqliteFiles, home: Path) -> AsyncIterator[Pro
 
 
 async def strike_all(
-    promotions: Promotions, calm: Calm, points: Iterable[tuple[str, float]], database: SqliteFiles
+    promotions: Promotions, calm: Calm, points: Iterable[tuple[str, float]], database: Databases
 ) -> dict[str, Tally]:
     """All points; the table of what came of them is printed, the tallies are by kind of fault."""
     tallies: dict[str, Tally] = {}
@@ -172,7 +208,7 @@ async def strike_all(
     return tallies
 
 
-def show(tallies: dict[str, Tally], database: SqliteFiles) -> None:
+def show(tallies: dict[str, Tally], database: Databases) -> None:
     """Print the table, and a line for each thing that went wrong."""
     table = Table("fault", "database", *CELLS, title="a promotion over five members, killed and resumed")
     for fault, tally in tallies.items():

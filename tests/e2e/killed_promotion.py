@@ -43,7 +43,7 @@ from fedreg.services.overflow import merge_overflow
 from fedreg.services.pages import walk_versions
 from fedreg.services.promotion import promote
 from fedreg.settings import load_settings
-from fedreg.store import journal
+from fedreg.store import chain
 from fedreg.store.schema import claims
 
 ACTOR = Actor(subject="ana", authenticated=True)
@@ -165,7 +165,7 @@ async def _look(gateway: Gateway) -> dict[str, Any]:
             stages[f"{registry}:{one.description}:{len(stages)}"] = one.stage
 
     def read(conn: Connection) -> tuple[int, bool]:
-        return conn.scalar(select(func.count()).select_from(claims)) or 0, journal.verify(conn).ok
+        return conn.scalar(select(func.count()).select_from(claims)) or 0, chain.verify(conn).ok
 
     left, intact = await gateway.store.read(read)
     entries = [one.change for one in await list_audit(gateway, limit=1000)]

@@ -121,7 +121,7 @@ async def run_members() -> AsyncIterator[Members]:
 def write_config(members: Members, home: Path, store: str) -> Path:
     """A configuration over all of them, with one link."""
     urls = members.urls
-    text = f'store: {{url: "{store}"}}\nregistries:\n'
+    text = f'store: {{url: "{store}", lease: 2}}\nregistries:\n'
     for name, namespace in NAMESPACES.items():
         text += f'  {name}: {{kind: huggingface, namespace: {namespace}, token: {TOKEN}, endpoint: "{urls["hub"]}"}}\n'
     text += (

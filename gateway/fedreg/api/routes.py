@@ -22,6 +22,7 @@ from fedreg.api.handlers import (
 )
 from fedreg.api.handlers.system import Health
 from fedreg.domain.migrations import MigrationPlan
+from fedreg.domain.models import Model
 from fedreg.domain.promotions import PromotionReport
 from fedreg.domain.reports import CopyPlan, EventsTaken, OperationView
 from fedreg.domain.webhooks import Webhook
@@ -63,8 +64,24 @@ ROUTES: tuple[Route, ...] = (
         answers={200: PromotionReport, 202: PromotionReport},
     ),
     r("PUT", f"{V}/approval", versions.set_approval, APPROVER, "Decide on a version.", etag=True),
-    r("PUT", f"{M}/aliases/{{alias}}", models.set_alias, OPERATOR, "Point an alias at a version.", etag=True),
-    r("DELETE", f"{M}/aliases/{{alias}}", models.delete_alias, OPERATOR, "Take an alias away.", status=204),
+    r(
+        "PUT",
+        f"{M}/aliases/{{alias}}",
+        models.set_alias,
+        OPERATOR,
+        "Point an alias at a version; 202 where it waits at the gate of a link.",
+        answers={200: Model, 202: Model},
+        etag=True,
+    ),
+    r(
+        "DELETE",
+        f"{M}/aliases/{{alias}}",
+        models.delete_alias,
+        OPERATOR,
+        "Take an alias away; 202 where that waits at the gate of a link.",
+        status=204,
+        answers={204: None, 202: None},
+    ),
     r("GET", f"{V}/files", files.list_files, READER, "The files of a version."),
     r("GET", f"{V}/files/{{path}}", files.get_file, READER, "A file, or one range of it.", media=BYTES),
     r("GET", f"{V}/lineage", journal.get_lineage, READER, "What led to a version and what came of it."),

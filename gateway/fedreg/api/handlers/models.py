@@ -13,6 +13,7 @@ from fedreg.api.encoding import Listing, Origin, Reply, Request
 from fedreg.api.idempotency import request_key
 from fedreg.api.paging import PageQuery
 from fedreg.domain.models import Model, ModelDraft, ModelQuery
+from fedreg.domain.records import IntentState
 from fedreg.domain.refs import Ref, parse_selector
 from fedreg.services import catalog, edits
 
@@ -77,10 +78,11 @@ async def set_alias(request: web.Request, *, body: AliasTarget) -> Reply[Model]:
     target = Ref(ref.registry, ref.model, parse_selector(text[1:])) if text[:1] == "@" else ref.at_version(text)
     alias = request.match_info["alias"]
     made = await edits.set_alias(gateway, target, alias, actor=actor_of(request), reason=body.reason)
-    return Reply(await catalog.get_model(gateway, ref), headers=operation_headers(made))
+    status = 202 if made.state is IntentState.WAITING else 200  # at the gate of a link
+    return Reply(await catalog.get_model(gateway, ref), headers=operation_headers(made), status=status)
 
 
 async def delete_alias(request: web.Request, *, query: Reason) -> Reply[None]:
     ref, alias = await pin_model(request), request.match_info["alias"]
     made = await edits.delete_alias(gateway_of(request), ref, alias, actor=actor_of(request), reason=query.reason)
-    return Reply(None, headers=operation_headers(made))
+    return Reply(None, headers=operation_headers(made), status=202 if made.state is IntentState.WAITING else 204)

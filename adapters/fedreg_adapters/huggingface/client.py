@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+from huggingface_hub.utils import get_session, hf_raise_for_status
 
 from fedreg.domain.calls import Calls, Effect
 from fedreg.domain.errors import ConfigError, FedregError, Outcome, RegistryError
@@ -41,7 +41,11 @@ class Client:
         self.registry, self.options, self.calls = registry, options, calls
         self.threads = Threads(options.max_threads, name=f"huggingface-{registry}")
         self.endpoint = _address(options.endpoint)
-        self.headers = build_hf_headers(token=options.token or False, library_name="fedreg")
+        # not by `build_hf_headers`: it asks huggingface.co, whatever the endpoint, for a list of programs to report
+        self.headers = {
+            "User-Agent": "fedreg",
+            **({"Authorization": f"Bearer {options.token}"} if options.token else {}),
+        }
 
     def repo(self, native: str) -> str:
         """The API's path of a repository of the namespace."""

@@ -232,3 +232,15 @@ async def test_doctor_of_an_odd_answer(backend: HubBackend) -> None:
     who = Fault(kind=FaultKind.STATUS, match=Match(path="whoami"), times=0, status=200, body='{"name": 7, "orgs": 7}')
     backend.proxy.inject(who)
     assert (await findings_of(backend))["credentials"].severity is Severity.ERROR
+
+
+async def test_nobody_else_is_asked_anything(backend: HubBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK would ask huggingface.co which programs to report, whatever the endpoint."""
+    asked: list[str] = []
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY", False)
+    monkeypatch.setattr("huggingface_hub.utils._detect_agent._registry", None)
+    monkeypatch.setattr("huggingface_hub.utils._detect_agent._fetch_registry", lambda: asked.append("list"))
+    adapter = await backend.open_adapter()
+    await adapter.ping()
+    await adapter.aclose()
+    assert asked == []

@@ -26,8 +26,8 @@ from fedreg.testing.faults import FaultProxy
 
 SOURCE = "mlflow-prod:churn@version:2"
 STEPS = 5 + 5 + 8  # load, model, begin, 5 puts, source, manifest, 5 reads, finish, verify, record
-SAMPLE = ("within:6", "after:9", "within:16", "after:16")
-SAMPLE_TIMES = 2
+SAMPLE = ("within:6", "after:16")
+SAMPLE_TIMES = 1
 _serial = count(1)
 
 

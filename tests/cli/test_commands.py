@@ -44,7 +44,7 @@ def test_the_main_job(fedreg: Command, churn: str, tmp_path: Path) -> None:
     assert "copied from: version left:churn@version:2" in fedreg("lineage", "right:churn@version:1").out
     history = fedreg("history", "right:churn@version:1", "-o", "json")
     assert [entry["change"]["action"] for entry in json.loads(history.out)] == ["copied", "approval_set", "stage_set"]
-    assert fedreg("audit", "--verify").out.startswith("journal  whole")
+    assert fedreg("audit", "--verify").out.startswith("journal       whole")
     down = fedreg("download", "right:churn@version:1", str(tmp_path / "out"))
     assert down.code == 0 and (tmp_path / "out" / "model.bin").read_bytes() == b"second"
     inventory = fedreg("inventory", "--versions", "--stage", "production", "-o", "name")

@@ -53,7 +53,7 @@ SHOWN = (
     "copied from: version mlflow-prod:churn@version:2",
     "stage set",
     "missing        0",
-    "journal  whole",
+    "journal       whole",
     "200 predictions of the original and of the copy: equal",
 )
 

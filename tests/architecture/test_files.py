@@ -16,6 +16,7 @@ TEXTS = [
     *SOURCES,
     *TESTS,
     *PAGES,
+    *sorted((ROOT / "tests" / "store" / "releases").glob("*/*")),
     *sorted((ROOT / "config").glob("*.yaml")),
     ROOT / "pyproject.toml",
     ROOT / "Makefile",

@@ -23,7 +23,7 @@ from fedreg.domain.errors import (
     RegistryError,
     RegistryUnavailable,
 )
-from fedreg.engine import dbos_engine
+from fedreg.engine import dbos_calls, dbos_engine
 from fedreg.engine.dbos_engine import DbosEngine
 from fedreg.engine.port import Context, Engine, EngineClosed, State, Workflow
 
@@ -578,3 +578,74 @@ async def test_retention_spares_what_is_unfinished(rig: Rig) -> None:
     go.set()
     assert await engine.wait("busy") == 1
     assert await engine.delete_finished(timedelta(seconds=-1)) == 2
+
+
+async def test_workflows_of_another_version_begin_anew(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their checkpoints are of other steps; children that have ended are kept, the others begin anew as well."""
+    reached = asyncio.Event()
+    runs: list[str] = []
+
+    async def old_work(ctx: Context, args: dict[str, Any]) -> Any:
+        await ctx.step("old", giving(1))
+        await ctx.step("ended", ctx.child("part", "ended", {"name": "ended"}))
+        return await ctx.step("under way", ctx.child("part", "under-way", {"name": "under way"}))
+
+    async def old_part(ctx: Context, args: dict[str, Any]) -> Any:
+        runs.append(f"old {args['name']}")
+        if args["name"] == "under way":
+            await ctx.step("old", giving(1))
+            reached.set()
+            await asyncio.Event().wait()
+        return "old"
+
+    async def work(ctx: Context, args: dict[str, Any]) -> Any:
+        ended = await ctx.step("first", ctx.child("part", "ended", {"name": "ended"}))
+        return [args, ended, await ctx.step("second", ctx.child("part", "under-way", {"name": "under way"}))]
+
+    async def part(ctx: Context, args: dict[str, Any]) -> Any:
+        runs.append(f"new {args['name']}")
+        return await ctx.step("new", giving("new"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dbos_calls, "APPLICATION_VERSION", "0")
+        engine = await rig.launch(work=old_work, part=old_part, renamed=old_part)
+        await engine.start("work", "w1", {"n": 1})
+        await reached.wait()
+        reached.clear()
+        await engine.start("renamed", "w2", {"name": "under way"})
+        await reached.wait()
+        await engine.aclose()
+    engine = await rig.launch(work=work, part=part)
+    assert await engine.wait("w1") == [{"n": 1}, "old", "new"]
+    assert runs == ["old ended", "old under way", "old under way", "new under way"]
+    with pytest.raises(NotFound):  # whoever has started it finds it gone, and starts it under its new name
+        await engine.status("w2")
+    await engine.start("part", "w2", {"name": "renamed"})
+    assert await engine.wait("w2") == "new"
+
+
+async def test_takes_over_what_a_dead_executor_of_another_version_left(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = asyncio.Event()
+
+    async def stuck(ctx: Context, args: dict[str, Any]) -> Any:
+        await ctx.step("old", giving(1))
+        reached.set()
+        await asyncio.Event().wait()
+
+    async def work(ctx: Context, args: dict[str, Any]) -> Any:
+        return await ctx.step("new", giving("new"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dbos_calls, "APPLICATION_VERSION", "0")
+        engine = await rig.launch(work=stuck)
+        await engine.start("work", "w1", {})
+        await reached.wait()
+        await engine.aclose()
+    rig.engine = other = DbosEngine(rig.url, executor_id="other")
+    other.register("work", work)
+    await other.launch()
+    assert (await other.status("w1")).state is State.RUNNING  # still another's
+    assert await other.adopt("local") == ["w1"]
+    assert await other.wait("w1") == "new"

@@ -1,4 +1,4 @@
-"""DBOS calls on stored workflows: trees of parents and children, resuming, taking over, retention.
+"""DBOS calls on stored workflows: trees of parents and children, resuming, taking over, older versions, retention.
 
 A child's id is its parent's, "/", and a key; so a tree is a prefix.
 """
@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
-from fedreg.domain.errors import StoreError
-from fedreg.engine.port import State
+from fedreg.domain.errors import NotFound, StoreError
+from fedreg.engine.port import Json, State
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+# Raise it when a workflow changes so that unfinished ones can't be replayed: those of another version begin anew.
+# 1: release 0.1.0. 2: a change is one step, a copy has a step more.
+APPLICATION_VERSION = "2"
 
 STATES = {
     "ENQUEUED": State.PENDING,
@@ -31,6 +38,8 @@ STATES = {
 FINISHED = [raw for raw, state in STATES.items() if state.finished]
 UNFINISHED = [raw for raw, state in STATES.items() if not state.finished]
 STOPPED = [raw for raw, state in STATES.items() if state in (State.CANCELLED, State.FAILED)]
+
+Start = Callable[[str, str, Mapping[str, Json]], Awaitable[None]]
 
 # SQLite refuses statements with more values than some thousands.
 _BATCH = 500
@@ -68,7 +77,10 @@ async def resume_tree(workflow_id: str) -> None:
     """The children first: the parent then waits for them instead of meeting their old failure."""
     for stopped in [*await list_ids(STOPPED, f"{workflow_id}/"), workflow_id]:
         row = await apart(DBOS.get_workflow_status_async(stopped))
-        if row is not None and row.status == "ERROR":
+        if row is not None and row.app_version != APPLICATION_VERSION:
+            anew = DBOS.rewind_workflow_async(stopped, start_step=1, application_version=APPLICATION_VERSION)
+            await apart(anew)
+        elif row is not None and row.status == "ERROR":
             await _rewind(stopped)
         else:
             await apart(DBOS.resume_workflow_async(stopped))
@@ -82,11 +94,30 @@ async def _rewind(workflow_id: str) -> None:
     await apart(DBOS.rewind_workflow_async(workflow_id, start_step=first))
 
 
-async def adopt(executor_id: str) -> list[str]:
+async def adopt(executor_id: str, start: Start) -> list[str]:
+    anew = await begin_anew(executor_id, start)
     orphans = await list_ids(["PENDING"], executor_id=executor_id)
     if orphans:
         await apart(DBOS.resume_workflows_async(orphans))
-    return orphans
+    return anew + orphans
+
+
+async def begin_anew(executor_id: str, start: Start) -> list[str]:
+    """Let an executor's unfinished workflows of another version run from their first line, as `start` runs them.
+
+    Their checkpoints are of other steps than today's. Effects are compared before they are written, so none is made
+    twice. Children go as well: their parent starts them. Killed in between, the intent is left without a workflow.
+    """
+    rows = await apart(DBOS.list_workflows_async(status=UNFINISHED, executor_id=executor_id, load_output=False))
+    stale = {row.workflow_id: row for row in rows if row.app_version != APPLICATION_VERSION}
+    parents = [row for workflow_id, row in stale.items() if workflow_id.rpartition("/")[0] not in stale]
+    for row in parents:
+        children = [one for one in stale if one.startswith(f"{row.workflow_id}/")]
+        await apart(DBOS.delete_workflows_async([row.workflow_id, *children]))
+        _log.info("workflow %s of version %s begins anew", row.workflow_id, row.app_version)
+        with suppress(NotFound):  # renamed since: its intent is there, and knows the new name
+            await start(row.name, row.workflow_id, row.input["args"][0] if row.input else {})
+    return [row.workflow_id for row in parents]
 
 
 async def delete_finished(older_than: timedelta) -> int:
@@ -97,6 +128,10 @@ async def delete_finished(older_than: timedelta) -> int:
     for at in range(0, len(doomed), _BATCH):
         await apart(DBOS.delete_workflows_async(doomed[at : at + _BATCH]))
     return len(doomed)
+
+
+def to_time(milliseconds: int | None) -> datetime:
+    return datetime.fromtimestamp((milliseconds or 0) / 1000, UTC)
 
 
 def _root(workflow_id: str) -> str:

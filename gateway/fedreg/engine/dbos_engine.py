@@ -14,7 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fedreg.domain.errors import Cancelled, ConfigError, Conflict, FedregError, InvalidRequest, NotFound
 from fedreg.engine import dbos_calls as calls
-from fedreg.engine.dbos_calls import STATES, apart
+from fedreg.engine.dbos_calls import STATES, apart, to_time
 from fedreg.engine.dbos_context import DbosContext
 from fedreg.engine.dbos_database import open_database
 from fedreg.engine.port import EngineClosed, Json, State, Status, Workflow
@@ -33,8 +33,6 @@ from fedreg.engine.serialization import JsonSerializer, to_error, to_json
 
 _log = logging.getLogger(__name__)
 
-# Raise it when workflows change so that unfinished ones can't be replayed: they then stay for the old version.
-APPLICATION_VERSION = "1"
 # Each kill costs a workflow one attempt; beyond these it is given up, so that a poisonous one ends.
 MAX_RECOVERY_ATTEMPTS = 1000
 # How often DBOS looks for recovered and resumed workflows; its own second is felt at every start after a kill.
@@ -101,6 +99,11 @@ class DbosEngine:
             raise
         self._closed = asyncio.Event()
         self._open = True
+        try:
+            await calls.begin_anew(self._executor_id, self._start)
+        except BaseException:
+            await self.aclose()
+            raise
 
     def _launch(self) -> None:
         # With a handler in place DBOS adds no console handler of its own, and its records go the standard way.
@@ -117,7 +120,7 @@ class DbosEngine:
                 "dbos_system_schema": self._schema,
                 "sys_db_pool_size": self._threads + 4,
                 "serializer": JsonSerializer(),
-                "application_version": APPLICATION_VERSION,
+                "application_version": calls.APPLICATION_VERSION,
                 "executor_id": self._executor_id,
                 "max_executor_threads": self._threads,
                 "notification_listener_polling_interval_sec": 0.1,  # bounds how long closing takes
@@ -294,7 +297,7 @@ class DbosEngine:
         self._check_open()
         if executor_id == self._executor_id:
             raise InvalidRequest(f"executor {executor_id!r} is this process itself")
-        return await calls.adopt(executor_id)
+        return await calls.adopt(executor_id, self._start)
 
     async def delete_finished(self, older_than: timedelta) -> int:
         self._check_open()
@@ -309,8 +312,8 @@ class DbosEngine:
             name=row.name,
             state=STATES[row.status],
             error=failure,
-            created_at=_time(row.created_at),
-            updated_at=_time(row.updated_at),
+            created_at=to_time(row.created_at),
+            updated_at=to_time(row.updated_at),
             progress=self._progress.get(row.workflow_id),
         )
 
@@ -343,7 +346,3 @@ def _given_up(workflow_id: str) -> FedregError:
         f"workflow {workflow_id!r} was given up after {MAX_RECOVERY_ATTEMPTS} interrupted attempts",
         cure="resume it when the cause is found",
     )
-
-
-def _time(milliseconds: int | None) -> datetime:
-    return datetime.fromtimestamp((milliseconds or 0) / 1000, UTC)

@@ -112,8 +112,8 @@ class Engine(Protocol):
 
     async def launch(self) -> None:
         """Start within the running loop, on which all workflows will run, and resume what a dead process of the
-        same executor left unfinished. Conflict if this process has an engine already; ConfigError if the database
-        can't be opened."""
+        same executor left unfinished; what an older release left, whose steps were others, begins anew. Conflict if
+        this process has an engine already; ConfigError if the database can't be opened."""
         ...
 
     async def aclose(self) -> None:

@@ -61,7 +61,7 @@ def spaces() -> dict[str, str]:
     return {name: f"{name}-{uuid.uuid4().hex}" for name in REGISTRIES}
 
 
-@pytest.fixture(params=["process", "gateway"])
+@pytest.fixture(params=["gateway", pytest.param("process", marks=pytest.mark.soak)])
 def run(request: pytest.FixtureRequest, spaces: dict[str, str], tmp_path: Path, url: str) -> Run:
     """`await run("nightly_sync", "target", "left")`. In process it works on a store of its own."""
     kept = tmp_path / "spaces.pickle"

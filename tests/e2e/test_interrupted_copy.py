@@ -19,7 +19,7 @@ from fedreg.sandbox.sandbox import Sandbox
 
 SOURCE = "mlflow-prod:churn@version:2"
 STEPS = 18
-SAMPLE = ("within:6", "within:16")
+SAMPLE = ("within:16",)
 SAMPLE_TIMES = 1
 _serial = count(1)
 

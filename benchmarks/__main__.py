@@ -26,6 +26,8 @@ BENCHMARKS: Mapping[str, str] = {
     "copy": "benchmarks.copying",
     "migration": "benchmarks.migration",
     "promotions": "benchmarks.promotions",
+    "linked-promotions": "benchmarks.linked_promotions",
+    "promotion-latency": "benchmarks.promotion_latency",
     "help": "benchmarks.starting",
     "footprint": "benchmarks.footprint",
 }

@@ -37,6 +37,8 @@ ROWS = {
     "copy": 2,
     "migration": 2,
     "promotions": 1,
+    "linked-promotions": 1,
+    "promotion-latency": 1,
     "help": 1,
     "footprint": 7,
 }

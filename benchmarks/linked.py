@@ -1,4 +1,4 @@
-"""A gateway over in-memory registries, and models that a link ties over all of them, each with a verified copy there."""
+"""A gateway over in-memory registries, and models that a link ties over all, each with a verified copy there."""
 
 from __future__ import annotations
 

@@ -23,6 +23,8 @@ TINY = [
     "0.05",
     "--promotions",
     "3",
+    "--kept-promotions",
+    "6",
     "--models",
     "1",
     "--json",
@@ -39,6 +41,8 @@ ROWS = {
     "promotions": 1,
     "linked-promotions": 1,
     "promotion-latency": 1,
+    "promotion-resume": 1,
+    "promotion-memory": 1,
     "help": 1,
     "footprint": 7,
 }

@@ -26,6 +26,10 @@ BENCHMARKS: Mapping[str, str] = {
     "copy": "benchmarks.copying",
     "migration": "benchmarks.migration",
     "promotions": "benchmarks.promotions",
+    "linked-promotions": "benchmarks.linked_promotions",
+    "promotion-latency": "benchmarks.promotion_latency",
+    "promotion-resume": "benchmarks.promotion_resume",
+    "promotion-memory": "benchmarks.promotion_memory",
     "help": "benchmarks.starting",
     "footprint": "benchmarks.footprint",
 }
@@ -75,6 +79,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, help=f"pairs of fedreg and reference (default {Options().rounds})")
     parser.add_argument("--seconds", type=_duration, help=f"of a round of requests (default {Options().seconds:g})")
     parser.add_argument("--promotions", type=_positive, help=f"versions to promote (default {Options().promotions})")
+    kept = f"promotions whose memory is watched (default {Options().kept_promotions})"
+    parser.add_argument("--kept-promotions", type=_positive, help=kept)
     parser.add_argument("--models", type=_positive, help=f"models to migrate (default {Options().models})")
     parser.add_argument("--json", action="store_true", help="rows as JSON instead of a table")
     given = parser.parse_args(arguments)
@@ -104,6 +110,7 @@ def _sizes(given: argparse.Namespace) -> dict[str, Any]:
         "rounds": given.rounds,
         "seconds": given.seconds,
         "promotions": given.promotions,
+        "kept_promotions": given.kept_promotions,
         "models": given.models,
     }
 

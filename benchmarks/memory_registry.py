@@ -20,11 +20,12 @@ async def make_version(adapter: RegistryAdapter, model: str) -> Version:
         files={"MLmodel": len(CONTENT)},
     )
     state = await adapter.begin_upload(draft, f"seed-{model}")
-    await adapter.put_file(state, FileSource(path="MLmodel", size=len(CONTENT), open_at=_open_at))
+    await adapter.put_file(state, FileSource(path="MLmodel", size=len(CONTENT), open_at=open_content))
     made = await adapter.finish(state)
     assert isinstance(made, Version)
     return made
 
 
-async def _open_at(offset: int) -> AsyncIterator[bytes]:
+async def open_content(offset: int) -> AsyncIterator[bytes]:
+    """The file, from `offset`."""
     yield CONTENT[offset:]

@@ -13,7 +13,8 @@ class Options:
 
     - `copy_sizes`: in bytes. `rows`: versions in the index; the lineage graph has a tenth as many nodes.
     - `rounds`: pairs of fedreg and reference. `seconds`: of one side of a round of requests.
-    - `promotions`: versions promoted. `models`: of three versions each, migrated.
+    - `promotions`: versions promoted. `kept_promotions`: in one process whose memory is watched.
+    - `models`: of three versions each, migrated.
     """
 
     copy_sizes: tuple[int, ...] = (64 * MIB, GIB)
@@ -21,4 +22,5 @@ class Options:
     rounds: int = 3
     seconds: float = 2.0
     promotions: int = 300
+    kept_promotions: int = 1000
     models: int = 20

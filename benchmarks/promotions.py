@@ -6,7 +6,7 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -75,8 +75,10 @@ async def _measure(count: int) -> tuple[float, float]:
         return mine, theirs
 
 
-async def rate(versions: list[Version], act: Callable[[Version], Awaitable[None]]) -> float:
-    """How many a second, `CONCURRENCY` at once."""
+async def rate(
+    versions: Sequence[Version], act: Callable[[Version], Awaitable[None]], at_once: int = CONCURRENCY
+) -> float:
+    """How many a second, `at_once` at a time."""
     waiting = iter(versions)
 
     async def work() -> None:
@@ -85,6 +87,6 @@ async def rate(versions: list[Version], act: Callable[[Version], Awaitable[None]
 
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
-        for _ in range(CONCURRENCY):
+        for _ in range(at_once):
             group.create_task(work())
     return len(versions) / (time.perf_counter() - started)

@@ -23,8 +23,12 @@ async def main() -> None:
     given = parser.parse_args()
     create_app = load_attribute(load_manifest(given.kind).standin or "")
     assert callable(create_app)
-    app: web.Application = create_app()
-    app.middlewares.append(_late(given.delay))
+    await serve(create_app(), given.delay)
+
+
+async def serve(app: web.Application, delay: float) -> None:
+    """Say `listening URL` on stdout, and serve the application until killed; each answer `delay` seconds late."""
+    app.middlewares.append(_late(delay))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

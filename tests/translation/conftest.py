@@ -25,8 +25,9 @@ from .page import is_writing, read_rows, write_page
 from .world import World, open_world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Not for longer than a file: Azure's SDK is told of its cloud by the environment, which children inherit."""
     with open_world(tmp_path_factory.mktemp("world")) as opened:
         yield opened
 

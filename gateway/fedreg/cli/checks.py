@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
+from fedreg.cli.exit_codes import DIFFERENCES, FAILED
 from fedreg.cli.output import Column, format_option, note, print_json, print_rows
 from fedreg.cli.session import run_reading
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import ERROR
 
-DIFFERENCES, FAILED = 4, 1
 COLUMNS = (
     Column("", lambda row: row.symbol),
     Column("item", lambda row: row.item),

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from fedreg.cli.exit_codes import DIFFERENCES
 from fedreg.cli.output import note
 from fedreg.cli.session import refuse_url
 from fedreg.domain.errors import RegistryError
@@ -37,7 +38,6 @@ on_missing: copy
 allow_lossy: ["*"]
 gate: {approvals: 1, roles: [approver]}
 """
-DRIFTED = 4  # exit code: finished, with differences
 FEDREG = (sys.executable, "-m", "fedreg.cli.main")
 # (what it is about, command): `fedreg …` is run as a user would, with `ben: ` as another one; `native …` asks the
 # vendor's own SDK; `down …` and `up …` take a registry off the network and back.
@@ -235,7 +235,7 @@ def _run(tour: Tour, command: str, arguments: list[str], user: str) -> None:
     waits = re.search(r"^operation +(promotion-\w+)$(?s:.*)^state +waiting$", done.stdout, re.MULTILINE)
     if waits is not None:
         tour.promotion = waits[1]
-    if done.returncode and not (done.returncode == DRIFTED and arguments[0] == "drift"):
+    if done.returncode and not (done.returncode == DIFFERENCES and arguments[0] == "drift"):
         raise RegistryError(f"`{command}` ended with exit code {done.returncode}", cure="its message is above")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from fedreg.cli.exit_codes import PARTIAL
 from fedreg.cli.output import Column, format_option, human_size, note, print_item, print_json, print_rows
 from fedreg.cli.session import run_reading
 from fedreg.cli.times import parse_time
@@ -20,7 +21,6 @@ from fedreg.domain.records import InventoryQuery, InventoryRow, Sort
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import Facets, Inventory, ModelView, VersionView
 
-PARTIAL = 4
 PAGE = 1000
 
 COLUMNS = (

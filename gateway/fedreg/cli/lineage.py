@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fedreg.cli.exit_codes import PARTIAL
 from fedreg.cli.openlineage import to_openlineage
 from fedreg.cli.output import note, print_json
 from fedreg.cli.session import run_reading
@@ -11,7 +12,6 @@ from fedreg.domain.lineage import Edge, Node
 from fedreg.domain.refs import Ref
 from fedreg.domain.reports import LineageGraph
 
-PARTIAL = 4
 FORMATS = ("tree", "json", "mermaid", "dot", "openlineage")
 
 

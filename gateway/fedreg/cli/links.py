@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 import msgspec
 
+from fedreg.cli.exit_codes import DIFFERENCES
 from fedreg.cli.output import Column, format_option, note, print_item, print_rows
 from fedreg.cli.session import run_reading, run_writing
 from fedreg.domain.links import Link
 from fedreg.domain.reports import LinkView
 from fedreg.settings.links import read_link
 
-DIFFERENCES = 4  # exit code
 COLUMNS = (
     Column("link", lambda view: view.name),
     Column("members", lambda view: [member.ref for member in view.link.expanded]),

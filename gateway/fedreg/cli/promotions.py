@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import click
 
+from fedreg.cli.exit_codes import DIFFERENCES
 from fedreg.cli.operations import COLUMNS, print_operation
 from fedreg.cli.output import Column, format_option, note, print_item, print_rows
 from fedreg.cli.session import run_reading, run_writing
@@ -20,7 +21,6 @@ from fedreg.domain.refs import Ref
 from fedreg.domain.reports import OperationView
 
 POLL_SECONDS = 0.5
-DIFFERENCES = 4  # exit code
 PROMOTION_COLUMNS = (
     COLUMNS[0],
     Column("version", lambda view: view.plan["ref"]),

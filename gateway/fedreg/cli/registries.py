@@ -8,14 +8,13 @@ from operator import itemgetter
 
 import click
 
+from fedreg.cli.exit_codes import PARTIAL
 from fedreg.cli.output import Column, format_option, note, print_rows
 from fedreg.cli.session import run_reading, run_writing
 from fedreg.client.interface import Client
 from fedreg.domain.capability_table import capability_rows
 from fedreg.domain.proofs import LEGEND, mark_cell, spell_proofs
 from fedreg.domain.reports import CapabilityView, RegistryView
-
-PARTIAL = 4
 
 REGISTRY_COLUMNS = (
     Column("registry", lambda view: view.name),

@@ -397,12 +397,7 @@ class LocalClient(Client):
         return await self.operations(kinds=(IntentKind.PROMOTION,), states=states, limit=limit)
 
     async def promotion(self, promotion_id: str) -> OperationView:
-        view = await self.operation(promotion_id)
-        if view.kind is not IntentKind.PROMOTION:
-            raise NotFound(
-                f"promotion {promotion_id!r} does not exist", cure="`fedreg promotions list` shows what there is"
-            )
-        return view
+        return await self._view(await promotion_decisions.get_promotion(self.gateway, promotion_id))
 
     async def cancel_promotion(self, promotion_id: str) -> OperationView:
         return await self.cancel((await self.promotion(promotion_id)).id)

@@ -195,6 +195,10 @@ class Link:
         """The members, each in its long form."""
         return tuple(LinkMember(ref=member) if isinstance(member, str) else member for member in self.members)
 
+    def gives_way(self, stage: str | None) -> str | None:
+        """Where earlier holders of a stage go; None where they keep it."""
+        return self.demote_to if stage in self.exclusive else None
+
     @property
     def asked(self) -> Gate | None:
         """The gate, in its long form."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from fedreg.domain.models import Version
 from fedreg.domain.records import Effect, EffectRole, IntentState
 from fedreg.domain.reports import Loss
 
@@ -170,6 +171,20 @@ class PromotionPlan:
     digest: str | None
     wish: Wish
     members: tuple[MemberPlan, ...]
+
+    @classmethod
+    def of(cls, source: Version, wish: Wish, members: Iterable[MemberPlan]) -> PromotionPlan:
+        """The plan of what is wished for a version, as it is now."""
+        return cls(
+            source=str(source.ref),
+            registry=source.registry,
+            model=source.model,
+            version=source.version,
+            identity=source.identity,
+            digest=source.digest.value if source.digest else None,
+            wish=wish,
+            members=tuple(members),
+        )
 
     @property
     def fingerprint(self) -> str:

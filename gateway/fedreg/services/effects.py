@@ -163,6 +163,13 @@ def held_by_gateway(capabilities: Capabilities, name: str, after: Any) -> bool:
     return False
 
 
+def name_holder(capabilities: Capabilities, stage: str) -> str:
+    """Who keeps a stage, in a word: the gateway, or the registry's way."""
+    support = capabilities.stage_support(stage)
+    at_gateway = support is None or held_by_gateway(capabilities, "stage", stage)
+    return "gateway" if at_gateway or support is None else support.holder.value
+
+
 async def _write_stage(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -> None:
     if held_by_gateway(adapter.capabilities, "stage", effect.after):
         if adapter.capabilities.supports(Operation.SET_STAGE):

@@ -49,23 +49,13 @@ async def plan_flow(gateway: Gateway, source: Version, wish: Wish, links: list[B
     for one in found:  # the first in order, whichever came first
         if isinstance(one, BaseException):
             raise one
-    return PromotionPlan(
-        source=str(source.ref),
-        registry=source.registry,
-        model=source.model,
-        version=source.version,
-        identity=source.identity,
-        digest=source.digest.value if source.digest else None,
-        wish=wish,
-        members=tuple(one for one in found if isinstance(one, MemberPlan)),
-    )
+    return PromotionPlan.of(source, wish, [one for one in found if isinstance(one, MemberPlan)])
 
 
 async def plan_own(gateway: Gateway, source: Version, wish: Wish, links: list[BoundLink]) -> MemberPlan:
     """What happens at the place itself."""
-    demote_to = next((link.link.demote_to for link in links if wish.stage in link.link.exclusive), None)
-    exclusive = demote_to is not None
-    effects = await list_writes(gateway, source.registry, source.model, source, wish, exclusive, demote_to)
+    demote_to = next((to for link in links if (to := link.link.gives_way(wish.stage)) is not None), None)
+    effects = await list_writes(gateway, source.registry, source.model, source, wish, demote_to)
     return MemberPlan(
         registry=source.registry,
         model=source.model,
@@ -91,10 +81,9 @@ async def plan_live(gateway: Gateway, source: Version, wish: Wish, link: BoundLi
     twin = await find_twin(gateway, source, member)
     if twin is None:
         return await _plan_missing(gateway, source, wish, link, member)
-    exclusive = wish.stage in link.link.exclusive
     if wish.stage is not None and wish.stage not in member.stages and twin.stage not in member.stages:
         return _member(link, member, MemberAction.NONE, version=twin)
-    effects = await list_writes(gateway, *member.place, twin, wish, exclusive, link.link.demote_to)
+    effects = await list_writes(gateway, *member.place, twin, wish, link.link.gives_way(wish.stage))
     action = MemberAction.SET if effects else MemberAction.NONE
     return _member(link, member, action, version=twin, effects=effects)
 
@@ -112,8 +101,7 @@ async def _plan_missing(gateway: Gateway, source: Version, wish: Wish, link: Bou
             cure=f"copy it first: fedreg copy '{source.ref}' '{member.ref}', or set on_missing: copy",
         )
     copy = await plan_copy(gateway, source.ref, member.ref, allow_lossy=accepted(link))
-    exclusive = wish.stage in link.link.exclusive
-    effects = await list_writes(gateway, *member.place, None, wish, exclusive, link.link.demote_to)
+    effects = await list_writes(gateway, *member.place, None, wish, link.link.gives_way(wish.stage))
     return _member(link, member, MemberAction.COPY, effects=effects, losses=copy.losses, size=copy.bytes)
 
 

@@ -14,16 +14,16 @@ from sqlalchemy import Connection
 
 from fedreg.domain.capabilities import Operation
 from fedreg.domain.errors import Conflict, NotFound
-from fedreg.domain.models import Model, PageRequest, Version
+from fedreg.domain.models import Model, Version
 from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Change, IntentKind, IntentState
 from fedreg.services.deletions import record_deletions
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_model_overflow, merge_overflow
+from fedreg.services.pages import walk_versions
 from fedreg.store import effects, index, intents, journal, scans
 from fedreg.store.index import Missing
 
-PAGE = 100
 BUSY_SECONDS, BUSY_TRIES = 0.1, 600
 UNDER_WAY = (IntentState.PENDING, IntentState.WAITING, IntentState.RUNNING)
 
@@ -72,16 +72,9 @@ async def _look(gateway: Gateway, adapter: RegistryAdapter, model: str) -> list[
 
 async def _read(adapter: RegistryAdapter, name: str) -> tuple[Model | None, list[Version]]:
     """The model and all its versions, live; nothing where it is gone."""
-    versions: list[Version] = []
-    token: str | None = None
     try:
         model = await adapter.get_model(name)
-        while True:
-            page = await adapter.list_versions(name, PageRequest(limit=PAGE, token=token))
-            versions += page.items
-            token = page.next_token
-            if token is None:
-                return model, versions
+        return model, [version async for version in walk_versions(adapter, name)]
     except NotFound:
         return None, []
 

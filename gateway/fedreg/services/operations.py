@@ -12,7 +12,7 @@ from fedreg.domain.reports import OperationView
 from fedreg.services.copy_abort import abort_copy
 from fedreg.services.gateway import Gateway
 from fedreg.services.intents import get_intent
-from fedreg.services.promotion_run import settled_change
+from fedreg.services.promotion_intents import settled_change
 from fedreg.store import intents, journal, migration_rows
 
 

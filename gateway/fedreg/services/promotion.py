@@ -6,9 +6,7 @@ and is carried out by `promotion_run`.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -17,18 +15,18 @@ from fedreg.domain.errors import Conflict, PreconditionFailed
 from fedreg.domain.links import BoundLink
 from fedreg.domain.models import Version, VersionStatus
 from fedreg.domain.promotions import GateView, MemberAction, MemberOutcome, PromotionPlan, PromotionReport, Wish
-from fedreg.domain.records import Actor, Change, Intent, IntentKind, IntentState, RequestKey
+from fedreg.domain.records import Actor, Intent, IntentKind, IntentState, RequestKey
 from fedreg.domain.refs import Ref
 from fedreg.domain.stages import NONE, parse_stage
 from fedreg.services import intents as promises
 from fedreg.services.changes import apply_change, plan_effect
-from fedreg.services.effects import held_by_gateway
+from fedreg.services.effects import held_by_gateway, name_holder
 from fedreg.services.flow import list_concerned, plan_flow
 from fedreg.services.gates import open_gates, with_approvers
 from fedreg.services.gateway import Gateway
-from fedreg.services.overflow import merge_overflow
-from fedreg.services.pages import walk_versions
+from fedreg.services.promotion_intents import make_intent, requested_change
 from fedreg.services.selectors import resolve
+from fedreg.services.writes import list_holders
 from fedreg.store import journal, requests
 
 
@@ -136,7 +134,7 @@ async def _promote_linked(
     plan = await plan_flow(gateway, version, wish, links)
     gates = await open_gates(gateway, links, version, wish, asked.actor)
     changed = any(member.action not in (MemberAction.NONE, MemberAction.SKIP) for member in plan.members)
-    exclusive = any(wish.stage in link.link.exclusive for link in links)
+    exclusive = any(link.link.gives_way(wish.stage) is not None for link in links)
     report = replace(
         report,
         changed=changed,
@@ -147,35 +145,13 @@ async def _promote_linked(
     )
     if asked.dry_run or not changed:
         return report
-    intent = _intent(gateway, plan, report, asked)
+    intent = make_intent(gateway, plan, report, actor=asked.actor, reason=asked.reason)
     if any(gate.waits for gate in await with_approvers(gateway, gates, intent, plan)):
         intent = replace(intent, state=IntentState.WAITING)
     stored = await _store(gateway, intent, asked.key)
     if stored.state is IntentState.PENDING:
         await promises.start(gateway, stored)
     return await _await(gateway, stored, wait=asked.wait)
-
-
-def _intent(gateway: Gateway, plan: PromotionPlan, report: PromotionReport, asked: Asked) -> Intent:
-    now = gateway.now()
-    content: dict[str, Any] = {
-        "ref": report.ref,
-        "stage": report.stage,
-        "report": msgspec.to_builtins(report),
-        "promotion": msgspec.to_builtins(plan),
-        "gates": msgspec.to_builtins(report.gates),
-        "fingerprint": plan.fingerprint,
-    }
-    return Intent(
-        id=f"promotion-{uuid.uuid4().hex}",
-        kind=IntentKind.PROMOTION,
-        state=IntentState.PENDING,
-        actor=asked.actor,
-        reason=asked.reason,
-        plan=content,
-        created_at=now,
-        updated_at=now,
-    )
 
 
 async def _store(gateway: Gateway, intent: Intent, key: RequestKey | None) -> Intent:
@@ -190,22 +166,6 @@ async def _store(gateway: Gateway, intent: Intent, key: RequestKey | None) -> In
     return await gateway.store.write(commit)
 
 
-def requested_change(intent: Intent) -> Change:
-    """The journal's entry of a promotion that was asked for: the whole plan."""
-    plan = intent.plan["promotion"]
-    return Change(
-        action="promotion_requested",
-        registry=plan["registry"],
-        model=plan["model"],
-        version=plan["version"],
-        identity=plan["identity"],
-        actor=intent.actor,
-        after={"wish": plan["wish"], "members": plan["members"], "gates": intent.plan["gates"]},
-        reason=intent.reason,
-        intent_id=intent.id,
-    )
-
-
 async def _await(gateway: Gateway, intent: Intent, *, wait: bool) -> PromotionReport:
     """Its report, with `wait` when it has ended; one that waits for approval is told as it is."""
     if intent.state is not IntentState.WAITING and (wait or "promotion" not in intent.plan):
@@ -218,17 +178,15 @@ async def _preview(gateway: Gateway, version: Version, stage: str) -> PromotionR
     adapter = await gateway.registries.get(version.registry)
     others: tuple[str, ...] = ()
     if stage != NONE:
-        siblings = await merge_overflow(gateway, [v async for v in walk_versions(adapter, version.model)])
-        holding = [v for v in siblings if stage in (v.stage, *v.stages) and v.identity != version.identity]
-        others = tuple(v.version for v in holding)
+        holding = await list_holders(gateway, adapter, version.model, stage)
+        others = tuple(v.version for v in holding if v.identity != version.identity)
     support = adapter.capabilities.stage_support(stage)
-    at_gateway = held_by_gateway(adapter.capabilities, "stage", stage)
-    moves = support is not None and support.exclusive and not at_gateway
+    moves = support is not None and support.exclusive and not held_by_gateway(adapter.capabilities, "stage", stage)
     return PromotionReport(
         ref=str(version.ref),
         stage_before=version.stage,
         stage=stage,
-        held_by="gateway" if at_gateway or support is None else support.holder.value,
+        held_by=name_holder(adapter.capabilities, stage),
         holders_before=others,
         shared_with=() if moves else others,
         changed=version.stage != stage,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection
 
-from fedreg.domain.errors import Conflict, FedregError, Forbidden, GateClosed, NotFound
+from fedreg.domain.errors import Conflict, Forbidden, GateClosed, NotFound
 from fedreg.domain.promotions import GateView, MemberAction, MemberPlan, PromotionPlan, PromotionReport, Wish
 from fedreg.domain.records import (
     ENDED,
@@ -28,8 +26,8 @@ from fedreg.domain.records import (
 from fedreg.services import intents as promises
 from fedreg.services.gates import with_approvers
 from fedreg.services.gateway import Gateway
-from fedreg.services.promotion import report_of, requested_change
-from fedreg.services.promotion_run import settled_change
+from fedreg.services.promotion import report_of
+from fedreg.services.promotion_intents import end_failed, make_intent, requested_change
 from fedreg.store import approvals, effects, intents, journal
 
 
@@ -37,7 +35,9 @@ async def get_promotion(gateway: Gateway, promotion_id: str) -> Intent:
     """Raises NotFound, also for an operation of another kind."""
     intent = await promises.get_intent(gateway, promotion_id)
     if intent.kind is not IntentKind.PROMOTION:
-        raise NotFound(f"promotion {promotion_id!r} does not exist", cure="`fedreg promotions list` shows them")
+        raise NotFound(
+            f"promotion {promotion_id!r} does not exist", cure="`fedreg promotions list` shows what there is"
+        )
     return intent
 
 
@@ -80,7 +80,7 @@ async def decide(
         journal.append(tx, _decided(intent, record, actor), record.decided_at)
         if decision is Decision.REJECTED:
             refused = GateClosed(f"rejected by {actor.subject!r}" + (f": {comment}" if comment else ""))
-            _end(tx, intent, refused, record.decided_at)
+            end_failed(tx, intent, refused, record.decided_at)
 
     await gateway.store.write(commit)
     await start_if_open(gateway, intent)
@@ -128,7 +128,7 @@ async def expire(gateway: Gateway, intent: Intent) -> bool:
     def commit(tx: Connection) -> None:
         current = intents.get(tx, intent.id)
         if current is not None and current.state is IntentState.WAITING:
-            _end(tx, intent, late, now)
+            end_failed(tx, intent, late, now)
 
     await gateway.store.write(commit)
     return True
@@ -158,7 +158,7 @@ async def roll_back(
 
     def commit(tx: Connection) -> Intent:
         stored = intents.create(tx, back)
-        if stored.created_at != back.created_at or stored.actor != back.actor:
+        if stored is not back:
             raise Conflict(f"promotion {promotion_id!r} was taken back by {stored.id!r}", cure="look at that one")
         journal.append(tx, requested_change(back), back.created_at)
         return stored
@@ -171,7 +171,6 @@ async def roll_back(
 
 
 def _rollback_intent(gateway: Gateway, intent: Intent, done: list[Effect], actor: Actor, reason: str | None) -> Intent:
-    now = gateway.now()
     report = msgspec.convert(intent.plan["report"], PromotionReport)
     places = dict.fromkeys((one.registry, one.model) for one in done)
     first = done[0]
@@ -189,24 +188,14 @@ def _rollback_intent(gateway: Gateway, intent: Intent, done: list[Effect], actor
     shown = replace(
         report, stage=report.stage_before, stage_before=report.stage, members=members, gates=(), holders_before=()
     )
-    return Intent(
-        id=f"{intent.id}-rollback",
-        kind=IntentKind.PROMOTION,
-        state=IntentState.PENDING,
+    return make_intent(
+        gateway,
+        plan,
+        shown,
         actor=actor,
         reason=reason,
-        plan={
-            "ref": report.ref,
-            "stage": report.stage_before,
-            "rollback_of": intent.id,
-            "report": msgspec.to_builtins(shown),
-            "promotion": msgspec.to_builtins(plan),
-            "gates": [],
-            "fingerprint": plan.fingerprint,
-            "attempt": uuid.uuid4().hex,
-        },
-        created_at=now,
-        updated_at=now,
+        intent_id=f"{intent.id}-rollback",
+        rollback_of=intent.id,
     )
 
 
@@ -224,11 +213,6 @@ def _check_person(intent: Intent, gates: tuple[GateView, ...], actor: Actor, rol
             f"{actor.subject!r} has none of the roles that count here: {', '.join(wanted)}",
             cure="ask somebody who has, or see auth.tokens",
         )
-
-
-def _end(tx: Connection, intent: Intent, error: FedregError, now: datetime) -> None:
-    intents.set_state(tx, intent.id, IntentState.FAILED, now=now, error=error.to_dict())
-    journal.append(tx, settled_change(intent, IntentState.FAILED, {"error": error.to_dict()}), now)
 
 
 def _decided(intent: Intent, record: ApprovalRecord, actor: Actor) -> Change:

@@ -75,11 +75,7 @@ async def revert_member(gateway: Gateway, intent_id: str, member: MemberPlan) ->
     """Take back what was done at one place, the last first; what can't be is told. Raises only what may pass."""
     intent = await promises.get_intent(gateway, intent_id)
     of = intent.plan.get("rollback_of") or intent_id
-    done = [
-        one
-        for one in await _list_stored(gateway, of, member)
-        if one.state is EffectState.DONE and one.role is not EffectRole.REVERT
-    ]
+    done = [one for one in await _list_stored(gateway, of, member) if one.state is EffectState.DONE]
 
     def plan(tx: Connection) -> list[Effect]:
         return [effects.plan(tx, _reverse(one, intent_id)) for one in reversed(done)]
@@ -110,8 +106,8 @@ async def _ready(
     member = await plan_live(gateway, source, plan.wish, link, at)
     if member.action is MemberAction.COPY:
         version = await _copy(gateway, intent, source, member, link)
-        exclusive = plan.wish.stage in link.link.exclusive
-        writes = await list_writes(gateway, *member.place, version, plan.wish, exclusive, link.link.demote_to)
+        demote_to = link.link.gives_way(plan.wish.stage)
+        writes = await list_writes(gateway, *member.place, version, plan.wish, demote_to)
         member = replace(member, version=version.version, identity=version.identity, effects=writes)
     return member
 
@@ -142,9 +138,8 @@ async def _replan(
 ) -> MemberPlan:
     """The member with what is still to write, looked at after its effects."""
     version = await _version_there(gateway, plan, member, stored, link)
-    exclusive = link is not None and plan.wish.stage in link.link.exclusive
-    demote_to = link.link.demote_to if link is not None else None
-    writes = await list_writes(gateway, *member.place, version, plan.wish, exclusive, demote_to)
+    demote_to = link.link.gives_way(plan.wish.stage) if link is not None else None
+    writes = await list_writes(gateway, *member.place, version, plan.wish, demote_to)
     return replace(member, effects=writes)
 
 
@@ -173,7 +168,7 @@ async def _link_of(gateway: Gateway, plan: PromotionPlan, member: MemberPlan) ->
     found = await bound_links(gateway, *member.place)
     if member.link is not None:
         return next((one for one in found if one.name == member.link), None)
-    return next((one for one in found if plan.wish.stage in one.link.exclusive), None)
+    return next((one for one in found if one.link.gives_way(plan.wish.stage) is not None), None)
 
 
 async def _list_stored(gateway: Gateway, intent_id: str, member: MemberPlan) -> list[Effect]:

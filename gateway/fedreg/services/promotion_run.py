@@ -14,10 +14,11 @@ import msgspec
 from sqlalchemy import Connection
 
 from fedreg.domain.errors import FedregError, StoreError
-from fedreg.domain.promotions import MemberOutcome, MemberPlan, MemberState, PromotionPlan
-from fedreg.domain.records import Change, Intent, IntentState
+from fedreg.domain.promotions import MemberOutcome, MemberPlan, MemberState
+from fedreg.domain.records import ENDED, IntentState
 from fedreg.engine.port import Context
 from fedreg.services.gateway import Gateway
+from fedreg.services.promotion_intents import end_failed, settled_change
 from fedreg.services.promotion_members import bring_member, name_of, revert_member
 from fedreg.services.promotion_start import Start, prepare
 from fedreg.services.promotion_waits import pause
@@ -152,28 +153,10 @@ async def _fail(gateway: Gateway, intent_id: str, error: FedregError) -> None:
 
     def commit(tx: Connection) -> None:
         intent = intents.get(tx, intent_id)
-        if intent is None or intent.state in (IntentState.FAILED, IntentState.CANCELLED, IntentState.SUCCEEDED):
-            return
-        intents.set_state(tx, intent_id, IntentState.FAILED, now=now, error=error.to_dict())
-        journal.append(tx, settled_change(intent, IntentState.FAILED, {"error": error.to_dict()}), now)
+        if intent is not None and intent.state not in ENDED:
+            end_failed(tx, intent, error, now)
 
     await gateway.store.write(commit)
-
-
-def settled_change(intent: Intent, state: IntentState, told: Any) -> Change:
-    """The journal's entry of a promotion's end."""
-    plan = msgspec.convert(intent.plan["promotion"], PromotionPlan)
-    return Change(
-        action="promotion_settled",
-        registry=plan.registry,
-        model=plan.model,
-        version=plan.version,
-        identity=plan.identity,
-        actor=intent.actor,
-        after={"state": state.value, **told},
-        reason=intent.reason,
-        intent_id=intent.id,
-    )
 
 
 def _pending(

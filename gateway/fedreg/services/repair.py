@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby
-from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
 from fedreg.domain.drift import DriftRow, Problem, RepairReport
@@ -18,14 +15,14 @@ from fedreg.domain.errors import GateClosed
 from fedreg.domain.links import BoundLink
 from fedreg.domain.models import Version
 from fedreg.domain.promotions import MemberAction, MemberPlan, PlannedEffect, PromotionPlan, PromotionReport, Wish
-from fedreg.domain.records import Actor, EffectRole, Intent, IntentKind, IntentState
+from fedreg.domain.records import Actor, EffectRole, Intent
 from fedreg.domain.refs import Ref
 from fedreg.services import intents as promises
 from fedreg.services.drift import list_drift
 from fedreg.services.flow import plan_live
 from fedreg.services.gateway import Gateway
 from fedreg.services.links import bound_links
-from fedreg.services.promotion import requested_change
+from fedreg.services.promotion_intents import make_intent, requested_change
 from fedreg.services.selectors import resolve
 from fedreg.store import intents, journal
 
@@ -94,16 +91,7 @@ async def _plan(gateway: Gateway, rows: Sequence[DriftRow]) -> PromotionPlan:
         plan = await _plan_member(gateway, link, wish, source, mine, has_right=row.of is not None)
         if plan is not None:
             members[member.place] = plan
-    return PromotionPlan(
-        source=str(source.ref),
-        registry=source.registry,
-        model=source.model,
-        version=source.version,
-        identity=source.identity,
-        digest=source.digest.value if source.digest else None,
-        wish=wish,
-        members=tuple(members.values()),
-    )
+    return PromotionPlan.of(source, wish, members.values())
 
 
 async def _plan_member(
@@ -170,7 +158,6 @@ def _count(plan: PromotionPlan) -> int:
 
 
 async def _start(gateway: Gateway, plan: PromotionPlan, actor: Actor, reason: str | None) -> Intent:
-    now = gateway.now()
     report = PromotionReport(
         ref=plan.source,
         stage_before="",
@@ -182,29 +169,11 @@ async def _start(gateway: Gateway, plan: PromotionPlan, actor: Actor, reason: st
         links=tuple(sorted({member.link for member in plan.members if member.link})),
         members=plan.members,
     )
-    content: dict[str, Any] = {
-        "ref": plan.source,
-        "stage": report.stage,
-        "report": msgspec.to_builtins(report),
-        "promotion": msgspec.to_builtins(plan),
-        "gates": [],
-        "fingerprint": plan.fingerprint,
-        "repair": True,
-    }
-    intent = Intent(
-        id=f"promotion-{uuid.uuid4().hex}",
-        kind=IntentKind.PROMOTION,
-        state=IntentState.PENDING,
-        actor=actor,
-        reason=reason or "repair of drift",
-        plan=content,
-        created_at=now,
-        updated_at=now,
-    )
+    intent = make_intent(gateway, plan, report, actor=actor, reason=reason or "repair of drift", repair=True)
 
     def commit(tx: Connection) -> None:
         intents.create(tx, intent)
-        journal.append(tx, requested_change(intent), now)
+        journal.append(tx, requested_change(intent), intent.created_at)
 
     await gateway.store.write(commit)
     await promises.start(gateway, intent)

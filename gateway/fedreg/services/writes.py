@@ -11,7 +11,7 @@ from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.promotions import PlannedEffect, Wish
 from fedreg.domain.records import EffectRole
 from fedreg.domain.stages import NONE
-from fedreg.services.effects import held_by_gateway
+from fedreg.services.effects import name_holder
 from fedreg.services.gateway import Gateway
 from fedreg.services.overflow import merge_overflow
 from fedreg.services.pages import walk_versions
@@ -23,13 +23,12 @@ async def list_writes(
     model: str,
     version: Version | None,
     wish: Wish,
-    exclusive: bool,
     demote_to: str | None,
 ) -> tuple[PlannedEffect, ...]:
     """What is to write at this place, in order, live; empty where all is so already.
 
-    `version` None is one that will be copied. `exclusive`: other holders of the stage go to `demote_to`, after the
-    new one has it.
+    `version` None is one that will be copied. `demote_to`: other holders of the stage go there, after the new one has
+    it; None where they keep it.
     """
     adapter = await gateway.registries.get(registry)
     if wish.alias is not None:
@@ -39,16 +38,17 @@ async def list_writes(
     if version is None or stage not in (version.stage, *version.stages):
         before = version.stage if version else NONE
         writes.append(_write(adapter.capabilities, version, before, stage, EffectRole.SET))
-    if exclusive and stage != NONE:
+    if demote_to is not None and stage != NONE:
         writes += [
-            _write(adapter.capabilities, holder, stage, demote_to or NONE, EffectRole.DEMOTE)
-            for holder in await _list_holders(gateway, adapter, model, stage)
+            _write(adapter.capabilities, holder, stage, demote_to, EffectRole.DEMOTE)
+            for holder in await list_holders(gateway, adapter, model, stage)
             if version is None or holder.identity != version.identity
         ]
     return tuple(writes)
 
 
-async def _list_holders(gateway: Gateway, adapter: RegistryAdapter, model: str, stage: str) -> list[Version]:
+async def list_holders(gateway: Gateway, adapter: RegistryAdapter, model: str, stage: str) -> list[Version]:
+    """The versions of a model that have a stage, live, with what the gateway holds; none where there is no model."""
     try:
         siblings = await merge_overflow(gateway, [one async for one in walk_versions(adapter, model)])
     except NotFound:
@@ -82,8 +82,6 @@ async def _alias_writes(
 def _write(
     capabilities: Capabilities, version: Version | None, before: str, after: str, role: EffectRole
 ) -> PlannedEffect:
-    support = capabilities.stage_support(after)
-    at_gateway = held_by_gateway(capabilities, "stage", after)
     return PlannedEffect(
         version=version.version if version else None,
         identity=version.identity if version else None,
@@ -91,5 +89,5 @@ def _write(
         before=before,
         after=after,
         role=role,
-        held_by="gateway" if at_gateway or support is None else support.holder.value,
+        held_by=name_holder(capabilities, after),
     )

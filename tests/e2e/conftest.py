@@ -8,6 +8,13 @@ import pytest
 
 from fedreg.sandbox.sandbox import Sandbox, boot_sandbox, seed
 
+from .fault_table import TABLE
+
+
+def pytest_terminal_summary() -> None:
+    if TABLE.rows:
+        TABLE.show()
+
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:

@@ -1,87 +1,33 @@
-"""Kill points of a promotion over five members: strike at one, resume, compare with a run that nothing disturbed."""
+"""Faults of a promotion over five members: strike at one point, resume, compare with a run that nothing disturbed."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
-import shutil
 import signal
-import sys
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any
 
-import psycopg
-from rich.console import Console
-from rich.table import Table
+from .fault_table import Tally
+from .forker import Forker
+from .killed_stores import Databases, ServerDatabases
+from .watched_members import Aim, Members, Refusal, steps_of
+from .watched_servers import NAMES, write_config
 
-from .watched_members import Aim, Members, run_members, steps_of, write_config
-
-WHERE = {
-    "within a step": "within",
-    "after a step": "after",
-    "at a moment": "time",
-    "with a full disk": "full",
-}
-CELLS = ("points", "killed", "lost", "doubled", "end state differs")
-
-
-@dataclass(frozen=True)
-class SqliteFiles:
-    """A store in files beside the configuration. Another database has the same two methods."""
-
-    name: str = "sqlite"
-
-    def url(self, home: Path) -> str:
-        """The `store.url` of a gateway at home there."""
-        return f"sqlite:///{home}/fedreg.db"
-
-    def copy(self, source: Path, target: Path) -> None:
-        """The closed store (and the engine's) of one home, at another."""
-        for file in source.glob("fedreg*.db*"):
-            shutil.copy2(file, target)
-
-
-@dataclass(frozen=True)
-class ServerDatabases:
-    """A store in a database of a PostgreSQL server; a killed gateway's work is taken over when its lease has ended."""
-
-    server: Any
-    name: str = "postgresql"
-
-    def url(self, home: Path) -> str:
-        """The `store.url` of a gateway at home there; the database is made where it is missing."""
-        name = _database_of(home)
-        if not self._ask("SELECT 1 FROM pg_database WHERE datname = %s", name):
-            self._do(f"CREATE DATABASE {name}")
-        return str(self.server.get_uri(database=name))
-
-    def copy(self, source: Path, target: Path) -> None:
-        """The store (and the engine's) of one home, at another."""
-        self._do(f"CREATE DATABASE {_database_of(target)} TEMPLATE {_database_of(source)}")
-
-    def _do(self, statement: LiteralString) -> None:
-        with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
-            connection.execute(statement)
-
-    def _ask(self, statement: LiteralString, value: str) -> Any:
-        with psycopg.connect(self.server.get_uri()) as connection:
-            return connection.execute(statement, [value]).fetchone()
-
-
-Databases = SqliteFiles | ServerDatabases
-
-
-def _database_of(home: Path) -> LiteralString:
-    return cast("LiteralString", "k" + hashlib.sha256(str(home).encode()).hexdigest()[:32])
+WITHIN, AFTER, MOMENT = "killed within a step", "killed after a step", "killed at a moment"
+BEFORE_REQUEST, AFTER_REQUEST = "killed before a request", "killed after a request"
+LOST, LATE = "the reply to a request lost", "a request applied late"
+DOWN, BUSY = "a member down for a while", "a member throttles for a while"
+FULL, RESTART = "a full disk", "the database server restarted"
+IN_PROCESS = {WITHIN: "within", AFTER: "after", MOMENT: "time", FULL: "full"}
+AIMED = {BEFORE_REQUEST: "before", AFTER_REQUEST: "after", LOST: "lost", LATE: "late"}
+REFUSED = {DOWN: "gone", BUSY: "busy"}
+Point = tuple[str, float]
 
 
 @dataclass(frozen=True)
@@ -91,149 +37,101 @@ class Calm:
     told: Any
     histories: dict[str, list[dict[str, str]]]
     steps: int
-    writes: int
+    writes: tuple[str, ...]
     seconds: float
 
 
-@dataclass
-class Tally:
-    """What came of the points of one kind."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-    told: list[Any] = field(default_factory=list)
+def compare(tally: Tally, point: str, members: Members, calm: Calm, status: int, told: Any) -> None:
+    """Count a point's end, which must be the undisturbed run's."""
+    tally.counts["points"] += 1
+    for name, history in members.histories.items():
+        had, wanted = steps_of(history), steps_of(calm.histories[name])
+        for cell, wrong in (("lost", wanted - had), ("doubled", had - wanted)):
+            tally.counts[cell] += wrong.total()
+            tally.notes += [f"{point}: {name}: {cell}: {step}" for step in wrong]
+    ends = {name: history[-1] for name, history in members.histories.items()}
+    if status != 0 or told != calm.told or ends != {name: hist[-1] for name, hist in calm.histories.items()}:
+        tally.counts["end state differs"] += 1
+        tally.notes.append(f"{point}: exit status {status}: {told}")
 
 
 class Promotions:
     """Promotions in forked processes over members that outlive them, each beginning at the same state."""
 
-    def __init__(self, members: Members, database: Databases, home: Path, forker: asyncio.subprocess.Process) -> None:
-        self._members, self._database, self._home, self._forker = members, database, home, forker
+    def __init__(self, members: Members, database: Databases, home: Path, forker: Forker) -> None:
+        self.members, self.database, self._home, self.forker = members, database, home, forker
         self._serial = count(1)
         self._before = home / "before"
 
     async def prepare(self) -> Calm:
         """Make the state before, and run once undisturbed."""
         self._before.mkdir()
-        status, told = await self._process(self._before, "prepare")
+        status, told = await self.process(self._before, "prepare")
         assert status == 0, told
-        self._members.keep()
-        home, began = await self._begin(), time.monotonic()
-        status, told = await self._process(home, "run")
+        self._kept = self.members.keep()
+        home, began = await self.begin(), time.monotonic()
+        status, told = await self.process(home, "run")
         assert status == 0, told
         steps = len((home / "steps").read_text().splitlines())
-        taken = time.monotonic() - began
-        return Calm(told, self._members.histories, steps, len(self._members.writes), taken)
+        return Calm(told, self.members.histories, steps, tuple(self.members.writes), time.monotonic() - began)
 
-    async def strike(self, fault: str, at: float, calm: Calm, tally: Tally) -> None:
-        """Kill at one point, resume, compare."""
-        home = await self._begin()
-        if fault.endswith("request"):
-            self._members.aim = Aim(int(at), fault.split()[0])
-            killed, _ = await self._process(home, "run")
-        else:
-            killed, told = await self._process(home, f"{WHERE[fault]}:{at:g}")
-            tally.told.append(told)
-        self._members.aim = None
-        status, told = await self._process(home, "resume")
-        tally.counts["points"] += 1
-        tally.counts["killed"] += killed == -signal.SIGKILL
-        self._compare(f"{fault} {at:g}", status, told, calm, tally)
-
-    def _compare(self, point: str, status: int, told: Any, calm: Calm, tally: Tally) -> None:
-        for name, history in self._members.histories.items():
-            had, wanted = steps_of(history), steps_of(calm.histories[name])
-            for cell, wrong in (("lost", wanted - had), ("doubled", had - wanted)):
-                tally.counts[cell] += wrong.total()
-                tally.notes += [f"{point}: {name}: {cell}: {step}" for step in wrong]
-        ends = {name: history[-1] for name, history in self._members.histories.items()}
-        if status != 0 or told != calm.told or ends != {name: hist[-1] for name, hist in calm.histories.items()}:
-            tally.counts["end state differs"] += 1
-            tally.notes.append(f"{point}: exit status {status}: {told}")
-
-    async def _begin(self) -> Path:
+    async def begin(self) -> Path:
         """A home of its own with the store as it was before, the members too."""
-        while self._members.busy:
-            await asyncio.sleep(0.01)
-        self._members.restore()
+        await self.at_rest()
+        self.members.restore(self._kept)
         home = self._home / f"run-{next(self._serial)}"
         home.mkdir()
-        self._database.copy(self._before, home)
+        self.database.copy(self._before, home)
         return home
 
-    async def _process(self, home: Path, where: str) -> tuple[int, Any]:
+    async def at_rest(self) -> None:
+        """Until no member has a request under way, nor one that comes late."""
+        while self.members.busy:
+            await asyncio.sleep(0.01)
+
+    async def process(self, home: Path, where: str) -> tuple[int, Any]:
         """Exit status and result of one process; what it told where it failed."""
-        config = write_config(self._members, home, self._database.url(home))
+        config = write_config(self.members, home, self.database.url(home))
         result, log = home / "result.json", home / "steps"
+        result.unlink(missing_ok=True)
         log.touch()
-        asked = {"config": str(config), "where": where, "result": str(result), "log": str(log)}
-        assert self._forker.stdin is not None
-        self._forker.stdin.write((json.dumps(asked) + "\n").encode())
-        pid = (await self._line())["pid"]
-        self._members.kill = partial(_kill, pid)
-        status = (await self._line())["status"]
+        child = self.forker.begin(config=str(config), where=where, result=str(result), log=str(log))
+        self.members.strike = partial(os.kill, await child.told("pid"), signal.SIGKILL)
+        status = int(await child.told("status"))
         text = result.read_text() if result.exists() else "null"
         return status, json.loads(text) if status == 0 else text
 
-    async def _line(self) -> Any:
-        assert self._forker.stdout is not None
-        return json.loads(await self._forker.stdout.readline())
+
+async def strike_one(promotions: Promotions, fault: str, at: float, calm: Calm, tally: Tally) -> None:
+    """One fault at one point: a run with it, then (where that did not end well) a resumed one; compare."""
+    home, members = await promotions.begin(), promotions.members
+    if fault in AIMED:
+        members.aim = Aim(int(at), AIMED[fault])
+    elif fault in REFUSED:
+        members.refusal = Refusal(NAMES[int(at) % len(NAMES)], REFUSED[fault], seconds=at)
+    where = f"{IN_PROCESS[fault]}:{at:g}" if fault in IN_PROCESS else "run"
+    restarting = asyncio.create_task(_restart(promotions.database, at)) if fault == RESTART else None
+    status, told = await promotions.process(home, where)
+    if restarting is not None:
+        await restarting
+    tally.told.append(told)
+    tally.counts["struck"] += status == -signal.SIGKILL or members.struck.is_set() or fault == RESTART
+    members.aim = members.refusal = None
+    if status != 0:
+        status, told = await promotions.process(home, "resume")
+    await promotions.at_rest()
+    compare(tally, f"{fault} {at:g}", members, calm, status, told)
 
 
-@asynccontextmanager
-async def run_promotions(database: Databases, home: Path) -> AsyncIterator[Promotions]:
-    """The members, and the process that forks the others."""
-    script = str(Path(__file__).with_name("killed_promotion.py"))
-    async with run_members() as members:
-        pipe = asyncio.subprocess.PIPE
-        forker = await asyncio.create_subprocess_exec(sys.executable, script, stdin=pipe, stdout=pipe, cwd=home)
-        try:
-            yield Promotions(members, database, home, forker)
-        finally:
-            assert forker.stdin is not None
-            forker.stdin.close()
-            await forker.wait()
+async def _restart(database: Databases, seconds: float) -> None:
+    assert isinstance(database, ServerDatabases)
+    await asyncio.sleep(seconds)
+    await asyncio.to_thread(database.restart)
 
 
-async def strike_all(
-    promotions: Promotions, calm: Calm, points: Iterable[tuple[str, float]], database: Databases
-) -> dict[str, Tally]:
-    """All points; the table of what came of them is printed, the tallies are by kind of fault."""
-    tallies: dict[str, Tally] = {}
-    try:
-        for fault, at in points:
-            await promotions.strike(fault, at, calm, tallies.setdefault(fault, Tally()))
-    finally:  # also of a run that is broken off
-        show(tallies, database)
-    return tallies
-
-
-def show(tallies: dict[str, Tally], database: Databases) -> None:
-    """Print the table, and a line for each thing that went wrong."""
-    table = Table("fault", "database", *CELLS, title="a promotion over five members, killed and resumed")
-    for fault, tally in tallies.items():
-        table.add_row(
-            fault if fault == "with a full disk" else f"killed {fault}",
-            database.name,
-            *(str(tally.counts[cell]) for cell in CELLS),
-        )
-    console = Console(width=110)
-    console.print(table)
-    for note in [note for tally in tallies.values() for note in tally.notes]:
-        console.print(note, markup=False)
-
-
-def every_point(calm: Calm) -> list[tuple[str, float]]:
+def every_kill(calm: Calm) -> list[Point]:
     """Every step boundary, and both sides of every request that writes."""
-    steps, writes = range(1, calm.steps + 1), range(1, calm.writes + 1)
-    found: list[tuple[str, float]] = [(f"{when} a step", at) for when in ("within", "after") for at in steps]
-    return found + [(f"{when} a request", at) for when in ("before", "after") for at in writes]
-
-
-def _kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-
-
-def wrong(tallies: dict[str, Tally]) -> Sequence[str]:
-    """What must be nothing."""
-    return [note for tally in tallies.values() for note in tally.notes]
+    steps, writes = range(1, calm.steps + 1), range(1, len(calm.writes) + 1)
+    return [(fault, at) for fault in (WITHIN, AFTER) for at in steps] + [
+        (fault, at) for fault in (BEFORE_REQUEST, AFTER_REQUEST) for at in writes
+    ]

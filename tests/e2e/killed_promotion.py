@@ -1,12 +1,14 @@
 """Promotions in processes that can be killed: `killed_promotion.py`, then a line of JSON for each on standard input.
 
-A line is `{"config", "where", "result", "log"}`. A process is forked for it, so that what takes seconds to import is
-imported once; `{"pid"}` is printed when it runs, `{"status"}` (its exit status, -9 where it was killed) at its end.
+A line is `{"number", "config", "where", "result", "log"}`. A process is forked for it, so that what takes seconds to
+import is imported once. It is printed, with the number, when it runs (`pid`) and at its end (`status`: its exit status,
+-9 where it was killed).
 
-WHERE is `prepare` (what was there before), `run`, `resume` (after a kill), `after:N` (the Nth step is checkpointed),
-`within:N` (its work is done, its checkpoint is not), `time:S` (seconds after the start) or `full:N` (no file may grow
-past the largest by N bytes: the disk is full; killed after a while if it does not give up). RESULT gets a JSON document
-at the end, LOG a line for each checkpointed step.
+WHERE is `serve` (a gateway; `url` is printed when it listens, LOG gets its log), `look` (only tell what there is),
+`prepare` (what was there before), `run`, `resume` (after a kill), `after:N` (the Nth step is checkpointed), `within:N`
+(its work is done, its checkpoint is not), `time:S` (seconds after the start) or `full:N` (no file may grow past the
+largest by N bytes: the disk is full; killed after a while if it does not give up). RESULT gets a JSON document at the
+end, LOG a line for each checkpointed step.
 """
 
 from __future__ import annotations
@@ -22,14 +24,16 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from select import select as wait_for
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from fedreg.bootstrap import open_gateway
+from fedreg.bootstrap import open_gateway, serve_gateway
 from fedreg.domain.errors import FedregError
 from fedreg.domain.models import FileSource, ModelDraft, Version, VersionDraft
 from fedreg.domain.records import Actor, RequestKey
@@ -48,38 +52,68 @@ from fedreg.store.schema import claims
 
 ACTOR = Actor(subject="ana", authenticated=True)
 KEY = RequestKey(actor="ana", key="go", fingerprint="churn to production")
-MODEL = "churn"
-AUTHORITY, COPIED = "hub", ("hub-eu", "hub-us")  # where both versions are before the promotion that is killed
+MODEL = "killed"
+AUTHORITY, COPIED = "hub", ("mlflow", "azure-ws")  # where both versions are before the promotion that is killed
 PATIENCE = 6.0  # seconds
+Say = Callable[..., None]
 IMPORTED = (
-    *(f"fedreg_adapters.{kind}.adapter" for kind in ("huggingface", "sagemaker", "vertex")),
-    *("fedreg.engine.dbos_engine", "google.cloud.aiplatform_v1", "boto3", "obstore.store", "charset_normalizer"),
+    *(f"fedreg_adapters.{kind}.adapter" for kind in ("azureml", "huggingface", "mlflow", "sagemaker", "vertex")),
+    *("fedreg.engine.dbos_engine", "fedreg.api.app", "fedreg.api.server", "obstore.store", "charset_normalizer"),
+    *("google.cloud.aiplatform_v1", "boto3", "azure.ai.ml", "azure.identity"),
 )
 
 
 def main() -> None:
-    """Fork for each line of standard input; ends with it."""
+    """Fork for each line of standard input; ends with it, and with the last process."""
     for module in IMPORTED:
         import_module(module)
-    for line in sys.stdin:
-        asked = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            os._exit(_run(**asked))
-        _say(pid=child)
-        _say(status=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake)
+    running: dict[int, int] = {}
+    for line in _lines(woken):
+        if line is not None:
+            asked = json.loads(line)
+            number = asked.pop("number")
+            child = os.fork()
+            if child == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                os._exit(_run(partial(_say, number), **asked))
+            running[child] = number
+            _say(number, pid=child)
+        while running and (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            _say(running.pop(ended[0]), status=os.waitstatus_to_exitcode(ended[1]))
 
 
-def _say(**told: int) -> None:
-    sys.stdout.write(json.dumps(told) + "\n")
-    sys.stdout.flush()
+def _lines(woken: int) -> Iterator[str | None]:
+    """The lines of standard input, and None where a process may have ended."""
+    kept = b""
+    while True:
+        ready, _, _ = wait_for([0, woken], [], [])
+        if woken in ready:
+            os.read(woken, 4096)
+            yield None
+        if 0 in ready:
+            read = os.read(0, 1 << 16)
+            if not read:
+                return
+            *lines, kept = (kept + read).split(b"\n")
+            yield from (line.decode() for line in lines)
 
 
-def _run(config: str, where: str, result: str, log: str) -> int:
+def _say(number: int, **told: int | str) -> None:
+    os.write(1, (json.dumps({"number": number, **told}) + "\n").encode())
+
+
+def _run(say: Say, config: str, where: str, result: str, log: str) -> int:
     logging.getLogger("dbos").setLevel(logging.ERROR)
+    if where == "serve":
+        return _serve(say, config, Path(log))
     kind, _, amount = where.partition(":")
     _watch_steps(Path(log), kind, int(amount) if kind in ("after", "within") else 0)
-    work = {"prepare": _prepare, "resume": _resume}.get(kind, _promote)
+    work = {"prepare": _prepare, "resume": _resume, "look": _nothing}.get(kind, _promote)
     try:
         told = asyncio.run(_in_gateway(config, work, *_trouble(kind, float(amount or 0), Path(config).parent)))
     except BaseException:
@@ -87,6 +121,17 @@ def _run(config: str, where: str, result: str, log: str) -> int:
         return 1
     Path(result).write_text(json.dumps(told))
     return 0
+
+
+def _serve(say: Say, config: str, log: Path) -> int:
+    with log.open("a") as lines:
+        os.dup2(lines.fileno(), sys.stderr.fileno())
+    asyncio.run(serve_gateway(load_settings(Path(config), {}), port=0, ready=lambda url: say(url=url)))
+    return 0
+
+
+async def _nothing(gateway: Gateway) -> None:
+    """It is only looked at."""
 
 
 def _trouble(kind: str, amount: float, home: Path) -> tuple[float | None, int | None]:

@@ -1,244 +1,155 @@
-"""Five registries that outlive a gateway which is killed, each with a history of what its stages were.
+"""Five registries that outlive a gateway which is killed: each with a history of its stages, and with troubles.
 
-Three Hugging Face namespaces, a SageMaker with its S3 and a Vertex AI with its GCS: the stand-ins, in this process. A
-history is taken at the vendor's side, after each request that writes; equal neighbours are one.
-A request may be aimed at: when it comes, `kill` is called before it is carried out (and it is not), or after it (and
-nobody gets the answer).
+A history is taken at the vendor's side, after each request that writes; equal neighbours are one.
+A request may be aimed at, and a member may refuse all requests for a while.
 """
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import grpc
-from aiohttp import web
-from benchmarks.servers.http import Request
-from benchmarks.servers.s3 import S3
-
-from fedreg_adapters.huggingface import standin as huggingface
-from fedreg_adapters.sagemaker import standin as sagemaker
-from fedreg_adapters.vertex import standin as vertex
-from fedreg_adapters.vertex.standin_gcs import BUCKETS
-
-from .killed_promotion import MODEL
-
-NAMESPACES = {"hub": "acme", "hub-eu": "acme-eu", "hub-us": "acme-us"}
-NAMES = (*NAMESPACES, "sm-eu", "vertex-eu")
-TOKEN, SECRET = "hf_writer", "sandbox"
-READS = ("Describe", "List", "Search", "Get", "Query")
 Stages = dict[str, str]
+Later = Callable[[], Awaitable[Callable[[], Awaitable[Any]]]]
+LATE = 0.3  # seconds
 
 
 @dataclass
 class Aim:
-    """The `number`th request that writes, counted from 1, `before` or `after` it is carried out."""
+    """The `number`th request that writes, counted from 1, and what becomes of it.
+
+    `before`: the gateway is struck and the request not carried out; `after`: struck when it was carried out; `lost`: it
+    is carried out, and its answer lost; `late`: cut off, and carried out a moment later. Nobody gets an answer.
+    """
 
     number: int
-    when: str
+    what: str
+
+
+@dataclass
+class Refusal:
+    """All requests to one member: cut off (`gone`) or told to come later (`busy`), from the first one on for a time."""
+
+    member: str
+    how: str
+    seconds: float
+    until: float | None = None
+
+
+class Parts:
+    """The state of a member that is a stand-in in this process."""
+
+    def __init__(self, *parts: Any) -> None:
+        self._parts = parts
+
+    def keep(self) -> Any:
+        """Everything as it is now, for `restore`."""
+        return self._copy([vars(part) for part in self._parts])
+
+    def restore(self, kept: Any) -> None:
+        """Everything as it was kept."""
+        for part, before in zip(self._parts, self._copy(kept), strict=True):
+            vars(part).clear()
+            vars(part).update(before)
+
+    def _copy(self, things: Any) -> Any:
+        return copy.deepcopy(things, {id(part): part for part in self._parts})
+
+
+@dataclass
+class Member:
+    """One registry: what stage each version of the model has, and how its state is kept and restored."""
+
+    look: Callable[[], Stages]
+    state: Any
 
 
 @dataclass
 class Members:
-    """The five, running."""
+    """All of them, running."""
 
     urls: dict[str, str] = field(default_factory=dict)
-    histories: dict[str, list[Stages]] = field(default_factory=lambda: {name: [] for name in NAMES})
+    by_name: dict[str, Member] = field(default_factory=dict)
+    histories: dict[str, list[Stages]] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
     busy: int = 0
     aim: Aim | None = None
-    kill: Callable[[], None] = lambda: None
-    parts: list[Any] = field(default_factory=list)
-    _looks: dict[str, Callable[[], Stages]] = field(default_factory=dict)
-    _kept: Any = None
+    refusal: Refusal | None = None
+    strike: Callable[[], None] = lambda: None
+    struck: asyncio.Event = field(default_factory=asyncio.Event)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def keep(self) -> None:
-        """Remember everything as it is now."""
-        self._kept = self._copy([vars(part) for part in self.parts])
+    def add(self, name: str, look: Callable[[], Stages], state: Any) -> None:
+        self.by_name[name] = Member(look, state)
+        self.histories[name] = [look()]
 
-    def restore(self) -> None:
-        """Everything as it was kept, with histories that begin there."""
-        for part, before in zip(self.parts, self._copy(self._kept), strict=True):
-            vars(part).clear()
-            vars(part).update(before)
-        self.writes, self.aim = [], None
-        self.histories = {name: [look()] for name, look in self._looks.items()}
+    def keep(self) -> dict[str, Any]:
+        """Everything as it is now, for `restore`."""
+        return {name: member.state.keep() for name, member in self.by_name.items()}
 
-    def state(self) -> dict[str, Stages]:
-        """What each member has now."""
-        return {name: look() for name, look in self._looks.items()}
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Everything as it was kept, with histories that begin there, and no troubles."""
+        for name, member in self.by_name.items():
+            member.state.restore(kept[name])
+        self.writes, self.aim, self.refusal = [], None, None
+        self.struck.clear()
+        self.histories = {name: [member.look()] for name, member in self.by_name.items()}
 
-    async def meet(self, name: str, carry_out: Callable[[], Awaitable[Any]]) -> Any:
-        """Carry a writing request out, noted and perhaps cut off. None: it was not carried out."""
+    def refuses(self, name: str) -> str | None:
+        """How a member refuses what comes now."""
+        refusal = self.refusal
+        if refusal is None or refusal.member != name:
+            return None
+        now = time.monotonic()
+        if refusal.until is None:
+            refusal.until = now + refusal.seconds
+            self.struck.set()
+        return refusal.how if now < refusal.until else None
+
+    async def meet(self, call: str, carry_out: Callable[[], Awaitable[Any]], later: Later) -> Any:
+        """The answer to a writing request; None where nobody gets one. `later` gives what carries it out again."""
         self.busy += 1
         try:
-            return await self._meet(name, carry_out)
+            return await self._meet(call, carry_out, later)
         finally:
             self.busy -= 1
 
-    async def _meet(self, name: str, carry_out: Callable[[], Awaitable[Any]]) -> Any:
-        self.writes.append(name)
-        aimed = self.aim if self.aim is not None and self.aim.number == len(self.writes) else None
-        if aimed is not None and aimed.when == "before":
-            self.kill()
-            return None
-        answer = await carry_out()
-        for member, look in self._looks.items():
-            if (now := look()) != self.histories[member][-1]:
-                self.histories[member].append(now)
-        if aimed is not None:
-            self.kill()
-        return answer
+    async def _meet(self, call: str, carry_out: Callable[[], Awaitable[Any]], later: Later) -> Any:
+        self.writes.append(call)
+        what = self.aim.what if self.aim is not None and self.aim.number == len(self.writes) else None
+        if what == "late":
+            self.busy += 1
+            task = asyncio.create_task(self._carry_out_late(await later()))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if what not in ("before", "late"):
+            answer = await carry_out()
+            self._note()
+        if what is None:
+            return answer
+        if what in ("before", "after"):
+            self.strike()
+        self.struck.set()
+        return None
 
-    def watch(self, name: str, look: Callable[[], Stages], *parts: Any) -> None:
-        """Take a member's history with `look`; `parts` are the objects that hold its state."""
-        self._looks[name] = look
-        self.histories[name] = [look()]
-        self.parts += [part for part in parts if not any(part is known for known in self.parts)]
+    async def _carry_out_late(self, again: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            await asyncio.sleep(LATE)
+            await again()
+            self._note()
+        finally:
+            self.busy -= 1
 
-    def _copy(self, things: Any) -> Any:
-        return copy.deepcopy(things, {id(part): part for part in self.parts})
-
-
-@asynccontextmanager
-async def run_members() -> AsyncIterator[Members]:
-    """Start them, empty."""
-    members = Members()
-    async with AsyncExitStack() as stack:
-        await _start_hub(members, stack)
-        await _start_sagemaker(members, stack)
-        await _start_vertex(members, stack)
-        yield members
-
-
-def write_config(members: Members, home: Path, store: str) -> Path:
-    """A configuration over all of them, with one link."""
-    urls = members.urls
-    text = f'store: {{url: "{store}", lease: 2}}\nregistries:\n'
-    for name, namespace in NAMESPACES.items():
-        text += f'  {name}: {{kind: huggingface, namespace: {namespace}, token: {TOKEN}, endpoint: "{urls["hub"]}"}}\n'
-    text += (
-        f'  sm-eu: {{kind: sagemaker, region: eu-west-1, artifact_root: "s3://models/fedreg",'
-        f" inference: {{image: serve}}, access_key_id: {SECRET}, secret_access_key: {SECRET},"
-        f' endpoint_url: "{urls["sm-eu"]}", sts_endpoint_url: "{urls["sm-eu"]}",'
-        f' s3_endpoint_url: "{urls["s3"]}"}}\n'
-    )
-    text += (
-        f'  vertex-eu: {{kind: vertex, project: acme, location: europe-west4, artifact_root: "gs://models/fedreg",'
-        f' endpoint: "{urls["vertex-eu"]}", gcs_endpoint: "{urls["gcs"]}", insecure: true, image: serve}}\n'
-    )
-    refs = ", ".join(f'"{name}:{MODEL}"' for name in NAMES)
-    text += f"links:\n  churn: {{members: [{refs}], authority: hub, on_missing: copy, allow_lossy: ['*']}}\n"
-    config = home / "fedreg.yaml"
-    config.write_text(text)
-    return config
-
-
-async def _start_hub(members: Members, stack: AsyncExitStack) -> None:
-    writer = {"user": "ana", "orgs": list(NAMESPACES.values()), "role": "write"}
-    app = huggingface.create_app(tokens={TOKEN: writer})
-    hub = app[huggingface.HUB]
-    app.middlewares.insert(0, _watching(members, "hub", _writes_http))
-    members.urls["hub"] = await _serve(app, stack)
-
-    def look(namespace: str) -> Stages:
-        repo = hub.repositories.get(f"{namespace}/{MODEL}")
-        if repo is None:
-            return {}
-        held = {commit: name for name, commit in repo.branches.items() if name in ("production", "archived")}
-        return {version: held.get(commit, "none") for version, commit in repo.tags.items()}
-
-    for name, namespace in NAMESPACES.items():
-        members.watch(name, partial(look, namespace), hub)
-
-
-async def _start_sagemaker(members: Members, stack: AsyncExitStack) -> None:
-    s3 = S3()
-    members.urls["s3"] = await _serve(_s3_app(members, s3), stack)
-    app = sagemaker.create_app()
-    state = app[sagemaker.STATE]
-    app.middlewares.append(_watching(members, "sm-eu", _writes_sagemaker))
-    members.urls["sm-eu"] = await _serve(app, stack)
-
-    def look() -> Stages:
-        documents = [package.document for package in state.packages.values()]
-        held = {str(each["ModelPackageVersion"]): each.get("ModelLifeCycle", {}) for each in documents}
-        return {version: life.get("Stage", "none").lower() for version, life in held.items()}
-
-    members.watch("sm-eu", look, state, s3)
-
-
-async def _start_vertex(members: Members, stack: AsyncExitStack) -> None:
-    app = vertex.create_app()
-    standin = app[vertex.STANDIN]
-    answer = standin._answer
-
-    async def watched(path: str, method: Callable[[Any], Any], request: Any, context: Any) -> Any:
-        call = path.rpartition("/")[2]
-        if call.startswith(READS):
-            return await answer(path, method, request, context)
-        met = await members.meet(f"vertex-eu {call}", lambda: answer(path, method, request, context))
-        return met if met is not None else await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
-
-    standin._answer = watched  # type: ignore[method-assign]
-    app.middlewares.append(_watching(members, "gcs", _writes_http))
-    members.urls["gcs"] = await _serve(app, stack)
-    members.urls["vertex-eu"] = standin.address
-
-    def look() -> Stages:
-        rows = [row for model in standin.state.models.values() for row in model.versions.values()]
-        return {str(row.number): row.labels.get("fed-stage", "none") for row in rows}
-
-    members.watch("vertex-eu", look, standin.state, standin.metadata, standin.models, app[BUCKETS])
-
-
-def _s3_app(members: Members, s3: S3) -> web.Application:
-    async def answer(request: web.Request) -> web.Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        body = bytearray(await request.read())
-        given = s3.answer(Request(request.method, request.path, dict(request.query), headers, body))
-        return web.Response(status=given.status, headers=dict(given.headers), body=b"".join(map(bytes, given.body)))
-
-    app = web.Application(client_max_size=1 << 30, middlewares=[_watching(members, "s3", _writes_http)])
-    app.router.add_route("*", "/{path:.*}", answer)
-    return app
-
-
-def _watching(members: Members, name: str, writes: Callable[[web.Request], str | None]) -> Any:
-    @web.middleware
-    async def watch(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
-        call = writes(request)
-        if call is None:
-            return await handler(request)
-        answer = await members.meet(f"{name} {call}", lambda: handler(request))
-        return answer if answer is not None else web.Response(status=503)
-
-    return watch
-
-
-def _writes_http(request: web.Request) -> str | None:
-    reads = request.method in ("GET", "HEAD") or request.path.endswith(("/paths-info", "/preupload", "/batch"))
-    return None if reads else f"{request.method} {request.path}"
-
-
-def _writes_sagemaker(request: web.Request) -> str | None:
-    call = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
-    return None if not call or call.startswith(READS) else call
-
-
-async def _serve(app: web.Application, stack: AsyncExitStack) -> str:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return f"http://127.0.0.1:{runner.addresses[0][1]}"
+    def _note(self) -> None:
+        for name, member in self.by_name.items():
+            if (now := member.look()) != self.histories[name][-1]:
+                self.histories[name].append(now)
 
 
 def steps_of(history: Sequence[Stages]) -> Counter[str]:

@@ -113,7 +113,8 @@ def configure_logging(*, level: int = logging.INFO, as_json: bool = True, stream
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.INFO))
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "azure", "httpx", "httpx2"):  # a line for each migration or request
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def mask_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -78,7 +78,7 @@ async def revert_member(gateway: Gateway, intent_id: str, member: MemberPlan) ->
     done = [one for one in await _list_stored(gateway, of, member) if one.state is EffectState.DONE]
 
     def plan(tx: Connection) -> list[Effect]:
-        return [effects.plan(tx, _reverse(one, intent_id)) for one in reversed(done)]
+        return effects.plan_all(tx, intent_id, [_reverse(one, intent_id) for one in reversed(done)])
 
     left = []
     for effect in await gateway.store.write(plan):
@@ -172,7 +172,7 @@ async def _link_of(gateway: Gateway, plan: PromotionPlan, member: MemberPlan) ->
 
 
 async def _list_stored(gateway: Gateway, intent_id: str, member: MemberPlan) -> list[Effect]:
-    stored = await gateway.store.read(lambda conn: effects.list_effects(conn, intent_id))
+    stored = await gateway.store.read_row(lambda conn: effects.list_effects(conn, intent_id))
     return [one for one in stored if (one.registry, one.model) == member.place and one.role is not EffectRole.REVERT]
 
 
@@ -180,7 +180,7 @@ async def _store(gateway: Gateway, intent_id: str, member: MemberPlan) -> list[E
     """The member's effects as rows, all in one commit: before the first write at its registry."""
 
     def commit(tx: Connection) -> list[Effect]:
-        return [effects.plan(tx, to_effect(member, one, intent_id)) for one in member.effects]
+        return effects.plan_all(tx, intent_id, [to_effect(member, one, intent_id) for one in member.effects])
 
     return await gateway.store.write(commit) if member.effects else []
 

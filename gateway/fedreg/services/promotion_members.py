@@ -31,7 +31,7 @@ from fedreg.services.gateway import Gateway
 from fedreg.services.links import bound_links
 from fedreg.services.selectors import resolve
 from fedreg.services.twins import find_twin
-from fedreg.services.writes import list_writes
+from fedreg.services.writes import list_writes, with_holders
 from fedreg.store import effects, intents
 
 _SETTLING = 3  # looks for holders that came in from outside meanwhile
@@ -137,9 +137,10 @@ async def _replan(
     gateway: Gateway, plan: PromotionPlan, member: MemberPlan, stored: list[Effect], link: BoundLink | None
 ) -> MemberPlan:
     """The member with what is still to write, looked at after its effects."""
-    version = await _version_there(gateway, plan, member, stored, link)
     demote_to = link.link.gives_way(plan.wish.stage) if link is not None else None
-    writes = await list_writes(gateway, *member.place, version, plan.wish, demote_to)
+    finding = _version_there(gateway, plan, member, stored, link)
+    version, holders = await with_holders(gateway, *member.place, plan.wish, demote_to, finding)
+    writes = await list_writes(gateway, *member.place, version, plan.wish, demote_to, holders=holders)
     return replace(member, effects=writes)
 
 

@@ -78,9 +78,9 @@ async def _converge(gateway: Gateway, ctx: Context, intent_id: str, start: Start
                 outcomes[member.place] = _pending(member, MemberState.RETRYING, result)
             else:
                 outcomes[member.place] = _pending(member, MemberState.FAILED, result)
-        ctx.set_progress({"members": [msgspec.to_builtins(one) for one in outcomes.values()]})
         if not again:
             break
+        ctx.set_progress({"members": [msgspec.to_builtins(one) for one in outcomes.values()]})
         verdict = await ctx.step(f"pause {turn}", partial(pause, gateway, intent_id, turn, errors))
         if verdict["give_up"]:
             for member, error in zip(again, errors, strict=True):

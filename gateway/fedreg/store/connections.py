@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 _BUSY_MS = 10_000
 _MMAP_BYTES = 1 << 30
 # Reads come from the mapping; a cache holds what the log has not given back to the file yet. It fills, and stays full.
-_CACHE_KIB = 8 * 1024
+CACHE_KIB = 8 * 1024
 
 
 class SqliteDialect(SQLiteDialect_pysqlite):
@@ -118,7 +118,7 @@ def _set_up(connection: Connection) -> None:
     _pragma(connection, f"busy_timeout={_BUSY_MS}")
     _pragma(connection, "foreign_keys=ON")
     _pragma(connection, f"mmap_size={_MMAP_BYTES}")
-    _pragma(connection, f"cache_size=-{_CACHE_KIB}")
+    _pragma(connection, f"cache_size=-{CACHE_KIB}")
     _pragma(connection, "temp_store=MEMORY")
 
 

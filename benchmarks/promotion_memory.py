@@ -24,6 +24,6 @@ def measure(options: Options) -> list[Row]:
             unit="B",
             target=f"<= {show_size(CEILING)}",
             met=each <= CEILING,
-            note="two members in memory; --kept-promotions 10000 for a longer look",
+            note="two members in memory, small caches; --kept-promotions 10000 for a longer look",
         )
     ]

@@ -206,6 +206,35 @@ async def test_retries_only_what_can_not_have_happened(rig: Rig) -> None:
     assert calls == {"a": 3, "permanent": 1, "unknown": 1}
 
 
+async def test_what_only_runs_is_not_kept(rig: Rig) -> None:
+    """It is repeated as a step is, and runs again with its workflow: its own record says what is done."""
+    calls: list[str] = []
+    reached = asyncio.Event()
+
+    async def flaky() -> int:
+        calls.append("run")
+        if len(calls) == 1:
+            raise RegistryUnavailable("x", retry_after=0, outcome=Outcome.NOT_APPLIED)
+        return len(calls)
+
+    async def hang() -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    async def work(ctx: Context, args: dict[str, Any]) -> Any:
+        number = await ctx.run("flaky", flaky, retries=1)
+        if number == 2:
+            await ctx.step("hang", hang)
+        return number
+
+    engine = await rig.launch(work=work)
+    await engine.start("work", "w1", {})
+    await reached.wait()
+    await engine.aclose()
+    engine = await rig.launch(work=work)
+    assert await engine.wait("w1") == 3
+
+
 async def test_step_many_bounds_and_orders(rig: Rig) -> None:
     running = most = 0
     three_at_once = asyncio.Barrier(3)

@@ -20,6 +20,7 @@ from fedreg.store.globs import is_pattern, literal_parts, literal_prefix
 @example(glob="[!]a]", name="b")
 @example(glob="[^a]", name="^")
 @example(glob="[^]", name="^")
+@example(glob="[^^]", name="?")
 @example(glob="a[", name="a[")
 @example(glob="[a-c]x", name="bx")
 @example(glob="[b-a]", name="b")

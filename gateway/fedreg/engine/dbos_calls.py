@@ -23,8 +23,8 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 # Raise it when a workflow changes so that unfinished ones can't be replayed: those of another version begin anew.
-# 1: release 0.1.0. 2: a change is one step, a copy has a step more.
-APPLICATION_VERSION = "2"
+# 1: release 0.1.0. 2: a change is one step, a copy has a step more. 3: a change has none, a promotion none to settle.
+APPLICATION_VERSION = "3"
 
 STATES = {
     "ENQUEUED": State.PENDING,

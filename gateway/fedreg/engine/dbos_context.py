@@ -44,6 +44,9 @@ class DbosContext:
         # Reserved here, outside any coroutine, so that the order of calls numbers the steps, not the scheduler.
         return _run(DBOS.reserve_step(), name, fn, retries, preemptible)
 
+    async def run(self, name: str, fn: StepFunction, *, retries: int = 0) -> Json:
+        return await _attempt(name, fn, retries)
+
     async def step_many(
         self,
         steps: Sequence[tuple[str, StepFunction]],
@@ -84,18 +87,25 @@ class DbosContext:
 
 async def _run(reservation: StepReservation, name: str, fn: StepFunction, retries: int, preemptible: bool) -> Json:
     async def body() -> Json:
-        try:
-            return to_json(await _retry(fn, retries), f"step {name!r}")
-        except FedregError:
-            raise
-        except Exception as error:
-            raise to_error(error, name) from error
+        return await _attempt(name, fn, retries)
 
     return await reservation.run_async({"name": name, "preemptible": preemptible}, body)
 
 
+async def _attempt(name: str, fn: StepFunction, retries: int) -> Json:
+    """The result as JSON values; any error as one of the domain's."""
+    try:
+        return to_json(await _retry(fn, retries), f"step {name!r}")
+    except FedregError:
+        raise
+    except Exception as error:
+        raise to_error(error, name) from error
+
+
 async def _retry(fn: StepFunction, retries: int) -> Json:
     """DBOS's own retries would hide the error in one of DBOS's, so they stay off."""
+    if not retries:
+        return await fn()
     async for attempt in AsyncRetrying(
         stop=stop_after_attempt(retries + 1), retry=retry_if_exception(_may_repeat), wait=_wait, reraise=True
     ):

@@ -6,6 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+_CACHE_KIB = 512  # SQLite's default is four times that
+
 
 def open_database(url: str, threads: int) -> sa.Engine:
     """An engine on the database of a URL, with a connection for each of `threads` and some to poll."""
@@ -14,7 +16,8 @@ def open_database(url: str, threads: int) -> sa.Engine:
 
 def _open_sqlite(url: str, threads: int) -> sa.Engine:
     """In WAL mode. A commit survives the death of the process; a power cut may take the last ones back, which only
-    repeats steps. The settings besides WAL and synchronous are those DBOS gives its own SQLite engines.
+    repeats steps. What it reads is what it has just written, so caches are small: each connection has one. The other
+    settings are those DBOS gives its own SQLite engines.
     """
     database = sa.create_engine(url, pool_size=threads + 4, max_overflow=0)
     sa.event.listen(database, "connect", _configure)
@@ -35,5 +38,11 @@ def _open_postgresql(url: str, threads: int) -> sa.Engine:
 
 def _configure(connection: Any, _record: Any) -> None:
     connection.isolation_level = "IMMEDIATE"
-    for pragma in ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=NORMAL"):
+    for pragma in (
+        "busy_timeout=30000",
+        "foreign_keys=ON",
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        f"cache_size=-{_CACHE_KIB}",
+    ):
         connection.execute(f"PRAGMA {pragma}")

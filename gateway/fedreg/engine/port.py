@@ -3,8 +3,8 @@
 A workflow is an async function `workflow(ctx, args)` of JSON values. After a crash it runs again from its first
 line, and each step that had finished returns its stored result instead of running. So a workflow's own code must
 ask for the same steps in the same order given the same results: clocks, random numbers, live state and I/O belong
-inside steps. A step runs *at least once*: a kill between its effect and its checkpoint repeats it, so every
-effect is compared before it is written.
+inside steps, or in `Context.run` where the work leaves a record of its own. A step runs *at least once*: a kill
+between its effect and its checkpoint repeats it, so every effect is compared before it is written.
 """
 
 from __future__ import annotations
@@ -71,6 +71,14 @@ class Context(Protocol):
         or with backoff. A preemptible step is cancelled (asyncio.CancelledError, nothing kept) within about a
         second of its workflow's cancellation; another one runs to its end first. Domain errors are kept and raised
         again on a replay; any other exception becomes a FedregError naming its type. Not callable within a step.
+        """
+        ...
+
+    async def run(self, name: str, fn: StepFunction, *, retries: int = 0) -> Json:
+        """As `step`, but nothing is kept: `fn` runs again whenever its workflow does, and is never preempted.
+
+        For work that keeps a record of its own and gives the same result, or error, once that says it is done:
+        a checkpoint is two commits more.
         """
         ...
 

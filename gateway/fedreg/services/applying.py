@@ -80,9 +80,9 @@ async def _bring(gateway: Gateway, adapter: RegistryAdapter, effect: Effect, *, 
 
 async def _check_open(gateway: Gateway, intent_id: str) -> None:
     """Raises Cancelled for an intent that has ended: its models are free, and others may have them by now."""
-    intent: Intent | None = await gateway.store.read(lambda conn: intents.get(conn, intent_id))
-    if intent is not None and intent.state in ENDED:
-        raise Cancelled(f"operation {intent_id!r} has {intent.state.value}: it writes no more")
+    state: IntentState | None = await gateway.store.read_row(lambda conn: intents.get_state(conn, intent_id))
+    if state in ENDED:
+        raise Cancelled(f"operation {intent_id!r} has {state.value}: it writes no more")
 
 
 def _gave_way(adapter: RegistryAdapter, effect: Effect, live: Any) -> bool:
@@ -140,10 +140,11 @@ async def _touched(gateway: Gateway, adapter: RegistryAdapter, effect: Effect) -
     numbers = {effect.version} if effect.version else set()
     if effect.field == "stage" or effect.field.startswith("alias:"):
         numbers |= {number for number in (effect.before, effect.after) if effect.field != "stage" and number}
-        indexed: list[Version] = await gateway.store.read(
-            lambda conn: index.get_versions(conn, effect.registry, effect.model)
+    if effect.field == "stage":
+        holders: list[str] = await gateway.store.read_row(
+            lambda conn: index.list_holders(conn, effect.registry, effect.model, str(effect.after))
         )
-        numbers |= {v.version for v in indexed if effect.field == "stage" and effect.after in (v.stage, *v.stages)}
+        numbers |= set(holders)
     live = []
     for number in sorted(numbers):
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -74,10 +73,10 @@ def plan_effect(
 
 
 async def run_change(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> Any:
-    """The workflow: one step, since the effects' rows are a record of their own of how far it came."""
+    """The workflow: without a checkpoint, since the effects' rows are a record of their own of how far it came."""
     intent_id = args["intent"]
     try:
-        return await ctx.step("apply", lambda: _apply_all(gateway, intent_id), retries=3, preemptible=False)
+        return await ctx.run("apply", lambda: _apply_all(gateway, intent_id), retries=3)
     except FedregError as error:
         failure = error
         await ctx.step("fail", lambda: promises.fail(gateway, intent_id, failure))
@@ -87,8 +86,12 @@ async def run_change(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> An
 async def _apply_all(gateway: Gateway, intent_id: str) -> Any:
     """The effects that are not done yet, in order; the last one's record ends the intent."""
     intent, planned = await _begin(gateway, intent_id)
-    if intent is None or intent.state in ENDED:
-        return None if intent is None else intent.result
+    if intent is None:
+        return None
+    if intent.state in ENDED:
+        if intent.error is not None:  # killed between this record and the engine's
+            raise FedregError.from_dict(dict(intent.error))
+        return intent.result
     done = [_show(effect) for effect in planned if effect.state is EffectState.DONE]
     left = [effect for effect in planned if effect.state is not EffectState.DONE]
 
@@ -121,7 +124,7 @@ async def _begin(gateway: Gateway, intent_id: str) -> tuple[Intent | None, list[
             return holder, intent, []
         if intent.state is not IntentState.RUNNING:
             intent = intents.set_state(tx, intent_id, IntentState.RUNNING, now=gateway.now())
-        return None, intent, [effects.plan(tx, replace(one, intent_id=intent_id)) for one in given]
+        return None, intent, effects.plan_all(tx, intent_id, given)
 
     intent, planned = await until_free(gateway, lambda: gateway.store.write(begin), patience=PATIENCE)
     return intent, planned

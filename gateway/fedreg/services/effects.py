@@ -19,7 +19,7 @@ from fedreg.domain.port import RegistryAdapter
 from fedreg.domain.records import Effect
 from fedreg.domain.stages import NONE, Approval
 from fedreg.services.gateway import Gateway
-from fedreg.services.overflow import merge_overflow
+from fedreg.services.overflow import list_held, merge_overflow
 from fedreg.store import overflow
 
 CREATED = "version.created"
@@ -200,9 +200,12 @@ async def _write_tags(adapter: RegistryAdapter, effect: Effect) -> None:
 async def _hold(gateway: Gateway, effect: Effect, value: Any) -> None:
     """Keep a version's value in the overflow store; None takes it away."""
     registry, identity, name = effect.registry, effect.identity or "", effect.field
+    forgets = value is None or value == NONE
+    if forgets and name not in await list_held(gateway, registry, identity):
+        return  # under the model's lock: nobody sets it meanwhile
 
     def change(tx: Any) -> None:
-        if value is None or value == NONE:
+        if forgets:
             overflow.delete_value(tx, registry, identity, name)
         else:
             overflow.set_value(tx, registry, identity, name, value, gateway.now())

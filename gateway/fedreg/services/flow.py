@@ -13,7 +13,7 @@ from fedreg.services.copy_plan import plan_copy
 from fedreg.services.gateway import Gateway
 from fedreg.services.links import bound_links
 from fedreg.services.twins import find_twin
-from fedreg.services.writes import list_writes
+from fedreg.services.writes import list_writes, with_holders
 
 
 async def list_concerned(gateway: Gateway, source: Version, wish: Wish) -> list[BoundLink]:
@@ -78,12 +78,14 @@ async def plan_member(gateway: Gateway, source: Version, wish: Wish, link: Bound
 
 async def plan_live(gateway: Gateway, source: Version, wish: Wish, link: BoundLink, member: Member) -> MemberPlan:
     """What happens at another member. Raises its registry's errors."""
-    twin = await find_twin(gateway, source, member)
+    demote_to = link.link.gives_way(wish.stage)
+    finding = find_twin(gateway, source, member)
+    twin, holders = await with_holders(gateway, *member.place, wish, demote_to, finding)
     if twin is None:
         return await _plan_missing(gateway, source, wish, link, member)
     if wish.stage is not None and wish.stage not in member.stages and twin.stage not in member.stages:
         return _member(link, member, MemberAction.NONE, version=twin)
-    effects = await list_writes(gateway, *member.place, twin, wish, link.link.gives_way(wish.stage))
+    effects = await list_writes(gateway, *member.place, twin, wish, demote_to, holders=holders)
     action = MemberAction.SET if effects else MemberAction.NONE
     return _member(link, member, action, version=twin, effects=effects)
 

@@ -85,6 +85,20 @@ class Waits:
 
 
 @dataclass(slots=True)
+class KeptLinks:
+    """The links made by API as they were last read. Only where nobody but this process can change them.
+
+    `changes` counts those: what was read before the last one is not kept.
+    """
+
+    found: Mapping[str, Link] | None = None
+    changes: int = 0
+
+    def forget(self) -> None:
+        self.found, self.changes = None, self.changes + 1
+
+
+@dataclass(slots=True)
 class Gateway:
     """Made by `bootstrap` only.
 
@@ -108,6 +122,7 @@ class Gateway:
     observers: list[Observer] = field(default_factory=list)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     engine: Engine | None = None
+    kept_links: KeptLinks = field(default_factory=KeptLinks)
     _launching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:

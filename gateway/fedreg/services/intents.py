@@ -88,7 +88,7 @@ async def wait(gateway: Gateway, intent_id: str) -> Intent:
 
 async def get_intent(gateway: Gateway, intent_id: str) -> Intent:
     """Raises NotFound."""
-    intent: Intent | None = await gateway.store.read(lambda conn: intents.get(conn, intent_id))
+    intent: Intent | None = await gateway.store.read_row(lambda conn: intents.get(conn, intent_id))
     if intent is None:
         raise NotFound(f"operation {intent_id!r} does not exist", cure="`fedreg operations list` shows what there is")
     return intent

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -30,8 +32,19 @@ class _Need:
 
 async def load_links(gateway: Gateway) -> dict[str, Link]:
     """All links by name; those of the configuration win."""
+    return {**await _list_stored(gateway), **gateway.links}
+
+
+async def _list_stored(gateway: Gateway) -> Mapping[str, Link]:
+    """Those made by API; read once, until this process changes one, where no other can."""
+    kept = gateway.kept_links
+    if kept.found is not None:
+        return kept.found
+    changes = kept.changes
     stored = await gateway.store.read(rows.list_links)
-    return {**stored, **gateway.links}
+    if gateway.store.is_sole and kept.changes == changes:
+        kept.found = stored
+    return stored
 
 
 async def list_links(gateway: Gateway) -> list[LinkView]:
@@ -77,7 +90,7 @@ async def set_link(gateway: Gateway, name: str, link: Link, *, actor: Actor, rea
         rows.set_link(tx, name, link, now=now, actor=actor.subject)
         journal.append(tx, _change("link_set", name, before, link, actor, reason), now)
 
-    await gateway.store.write(commit)
+    await _write(gateway, commit)
     return await _view(gateway, name, link)
 
 
@@ -92,7 +105,17 @@ async def delete_link(gateway: Gateway, name: str, *, actor: Actor, reason: str 
         if rows.delete_link(tx, name):
             journal.append(tx, _change("link_deleted", name, before, None, actor, reason), now)
 
-    await gateway.store.write(commit)
+    await _write(gateway, commit)
+
+
+async def _write(gateway: Gateway, commit: Callable[[Connection], None]) -> None:
+    """Commit a change of links, and forget what was kept of them; a caller that gives up changes nothing in that."""
+
+    async def write() -> None:
+        await gateway.store.write(commit)
+        gateway.kept_links.forget()
+
+    await asyncio.shield(asyncio.ensure_future(write()))
 
 
 async def list_problems(gateway: Gateway, link: Link) -> list[str]:

@@ -38,6 +38,14 @@ async def merge_overflow(gateway: Gateway, versions: Sequence[Version]) -> list[
     return [merge_held(v, held.get(v.identity, {}), known.get(v.identity)) for v in versions]
 
 
+async def list_held(gateway: Gateway, registry: str, identity: str) -> Mapping[str, Any]:
+    """What the gateway holds of one version: values by field."""
+    if gateway.store.keyed is not None:
+        return gateway.store.keyed.get_held(registry, identity)[0]
+    found = await gateway.store.read(lambda conn: overflow.get_values(conn, registry, [identity]))
+    return found.get(identity, {})
+
+
 async def merge_model_overflow(gateway: Gateway, models: Sequence[Model]) -> list[Model]:
     """The models of one registry with what the gateway holds of them."""
     if not models:

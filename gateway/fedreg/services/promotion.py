@@ -169,8 +169,7 @@ async def _store(gateway: Gateway, intent: Intent, key: RequestKey | None) -> In
 async def _await(gateway: Gateway, intent: Intent, *, wait: bool) -> PromotionReport:
     """Its report, with `wait` when it has ended; one that waits for approval is told as it is."""
     if intent.state is not IntentState.WAITING and (wait or "promotion" not in intent.plan):
-        await promises.wait(gateway, intent.id)
-        intent = await promises.get_intent(gateway, intent.id)
+        intent = await promises.wait(gateway, intent.id)
     return await report_of(gateway, intent)
 
 

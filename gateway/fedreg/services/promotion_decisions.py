@@ -109,12 +109,25 @@ async def start_if_open(gateway: Gateway, intent: Intent) -> bool:
 
 async def sweep_waiting(gateway: Gateway) -> None:
     """End what has waited too long, and start what a registry's own approval has opened."""
-    waiting: list[Intent] = await gateway.store.read(
-        lambda conn: intents.list_intents(conn, states=(IntentState.WAITING,), limit=10_000)
-    )
-    for intent in waiting:
+    for intent in await _list_waiting(gateway):
         if not await expire(gateway, intent):
             await start_if_open(gateway, intent)
+
+
+async def start_approved(gateway: Gateway, registry: str, model: str) -> None:
+    """Start what an approval of this model, at a registry whose own word counts, has opened. Others are not asked."""
+    for intent in await _list_waiting(gateway):
+        plan = msgspec.convert(intent.plan["promotion"], PromotionPlan)
+        gates = msgspec.convert(intent.plan["gates"], tuple[GateView, ...])
+        here = (registry, model) in {(plan.registry, plan.model), *(member.place for member in plan.members)}
+        if here and any(registry in gate.native for gate in gates) and not await expire(gateway, intent):
+            await start_if_open(gateway, intent)
+
+
+async def _list_waiting(gateway: Gateway) -> list[Intent]:
+    return await gateway.store.read(
+        lambda conn: intents.list_intents(conn, states=(IntentState.WAITING,), limit=10_000)
+    )
 
 
 async def expire(gateway: Gateway, intent: Intent) -> bool:

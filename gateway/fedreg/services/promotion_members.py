@@ -31,7 +31,7 @@ from fedreg.services.gateway import Gateway
 from fedreg.services.links import bound_links
 from fedreg.services.selectors import resolve
 from fedreg.services.twins import find_twin
-from fedreg.services.writes import list_writes
+from fedreg.services.writes import list_writes, with_holders
 from fedreg.store import effects, intents
 
 _SETTLING = 3  # looks for holders that came in from outside meanwhile
@@ -78,7 +78,7 @@ async def revert_member(gateway: Gateway, intent_id: str, member: MemberPlan) ->
     done = [one for one in await _list_stored(gateway, of, member) if one.state is EffectState.DONE]
 
     def plan(tx: Connection) -> list[Effect]:
-        return [effects.plan(tx, _reverse(one, intent_id)) for one in reversed(done)]
+        return effects.plan_all(tx, intent_id, [_reverse(one, intent_id) for one in reversed(done)])
 
     left = []
     for effect in await gateway.store.write(plan):
@@ -137,9 +137,10 @@ async def _replan(
     gateway: Gateway, plan: PromotionPlan, member: MemberPlan, stored: list[Effect], link: BoundLink | None
 ) -> MemberPlan:
     """The member with what is still to write, looked at after its effects."""
-    version = await _version_there(gateway, plan, member, stored, link)
     demote_to = link.link.gives_way(plan.wish.stage) if link is not None else None
-    writes = await list_writes(gateway, *member.place, version, plan.wish, demote_to)
+    finding = _version_there(gateway, plan, member, stored, link)
+    version, holders = await with_holders(gateway, *member.place, plan.wish, demote_to, finding)
+    writes = await list_writes(gateway, *member.place, version, plan.wish, demote_to, holders=holders)
     return replace(member, effects=writes)
 
 
@@ -172,7 +173,7 @@ async def _link_of(gateway: Gateway, plan: PromotionPlan, member: MemberPlan) ->
 
 
 async def _list_stored(gateway: Gateway, intent_id: str, member: MemberPlan) -> list[Effect]:
-    stored = await gateway.store.read(lambda conn: effects.list_effects(conn, intent_id))
+    stored = await gateway.store.read_row(lambda conn: effects.list_effects(conn, intent_id))
     return [one for one in stored if (one.registry, one.model) == member.place and one.role is not EffectRole.REVERT]
 
 
@@ -180,7 +181,7 @@ async def _store(gateway: Gateway, intent_id: str, member: MemberPlan) -> list[E
     """The member's effects as rows, all in one commit: before the first write at its registry."""
 
     def commit(tx: Connection) -> list[Effect]:
-        return [effects.plan(tx, to_effect(member, one, intent_id)) for one in member.effects]
+        return effects.plan_all(tx, intent_id, [to_effect(member, one, intent_id) for one in member.effects])
 
     return await gateway.store.write(commit) if member.effects else []
 

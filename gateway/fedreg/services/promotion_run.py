@@ -36,7 +36,7 @@ async def run_promotion(gateway: Gateway, ctx: Context, args: dict[str, Any]) ->
         failed = [one for one in outcomes if one.state is MemberState.FAILED]
         if failed and start.takes_back:
             outcomes = await _take_back(gateway, ctx, intent_id, start, outcomes)
-        return await ctx.step("settle", lambda: _settle(gateway, intent_id, outcomes), preemptible=False)
+        return await ctx.run("settle", lambda: _settle(gateway, intent_id, outcomes))
     except FedregError as error:
         failure = error
         await ctx.step("fail", lambda: _fail(gateway, intent_id, failure), preemptible=False)
@@ -78,9 +78,9 @@ async def _converge(gateway: Gateway, ctx: Context, intent_id: str, start: Start
                 outcomes[member.place] = _pending(member, MemberState.RETRYING, result)
             else:
                 outcomes[member.place] = _pending(member, MemberState.FAILED, result)
-        ctx.set_progress({"members": [msgspec.to_builtins(one) for one in outcomes.values()]})
         if not again:
             break
+        ctx.set_progress({"members": [msgspec.to_builtins(one) for one in outcomes.values()]})
         verdict = await ctx.step(f"pause {turn}", partial(pause, gateway, intent_id, turn, errors))
         if verdict["give_up"]:
             for member, error in zip(again, errors, strict=True):

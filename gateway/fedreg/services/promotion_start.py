@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from fedreg.domain.errors import GateClosed, NotFound
 from fedreg.domain.links import BoundLink, OnFailure
 from fedreg.domain.models import Version, VersionStatus
-from fedreg.domain.promotions import GateView, MemberPlan, PromotionPlan
+from fedreg.domain.promotions import GateView, MemberAction, MemberPlan, PromotionPlan, to_effect
 from fedreg.domain.records import ENDED, Intent, IntentState
 from fedreg.domain.refs import Ref
 from fedreg.services.claiming import until_free
@@ -19,7 +19,7 @@ from fedreg.services.flow import list_concerned, plan_flow
 from fedreg.services.gates import open_gates, with_approvers
 from fedreg.services.gateway import Gateway
 from fedreg.services.selectors import resolve
-from fedreg.store import claims, intents
+from fedreg.store import claims, effects, intents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,14 @@ async def prepare(gateway: Gateway, intent_id: str) -> Any:
     takes_back = any(link.link.on_failure is OnFailure.ROLLBACK for link in links)
     start = msgspec.to_builtins(Start(members=plan.members, takes_back=takes_back))
     final = {**intent.plan, "prepared": start, "gates": msgspec.to_builtins(gates)}
-    await gateway.store.write(lambda tx: intents.set_plan(tx, intent_id, final))
+    members = [member for member in plan.members if member.action is MemberAction.SET]  # a copy's are not known yet
+    known = [to_effect(member, one, intent_id) for member in members for one in member.effects]
+
+    def commit(tx: Connection) -> None:
+        intents.set_plan(tx, intent_id, final)
+        effects.plan_all(tx, intent_id, known)
+
+    await gateway.store.write(commit)
     return start
 
 

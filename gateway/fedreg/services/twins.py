@@ -73,7 +73,7 @@ async def list_tied(gateway: Gateway, source: Version, member: Member) -> list[t
     found: list[tuple[str, str, str]] = []
     while todo and len(seen) < _MOST:
         at = todo.pop(0)
-        recorded = await gateway.store.read(partial(counterparts.list_for, registry=at[0], identity=at[1]))
+        recorded = await gateway.store.read_row(partial(counterparts.list_for, registry=at[0], identity=at[1]))
         for registry, model, version, identity in _ends(recorded):
             if (registry, identity) in seen:
                 continue

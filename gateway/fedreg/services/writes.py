@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, cast
 
 from fedreg.domain.capabilities import Capabilities
 from fedreg.domain.errors import NotFound
@@ -24,11 +26,13 @@ async def list_writes(
     version: Version | None,
     wish: Wish,
     demote_to: str | None,
+    *,
+    holders: Sequence[Version] | None = None,
 ) -> tuple[PlannedEffect, ...]:
     """What is to write at this place, in order, live; empty where all is so already.
 
     `version` None is one that will be copied. `demote_to`: other holders of the stage go there, after the new one has
-    it; None where they keep it.
+    it; None where they keep it. `holders` are read here where they are not given.
     """
     adapter = await gateway.registries.get(registry)
     if wish.alias is not None:
@@ -39,12 +43,37 @@ async def list_writes(
         before = version.stage if version else NONE
         writes.append(_write(adapter.capabilities, version, before, stage, EffectRole.SET))
     if demote_to is not None and stage != NONE:
+        if holders is None:
+            holders = await list_holders(gateway, adapter, model, stage)
         writes += [
             _write(adapter.capabilities, holder, stage, demote_to, EffectRole.DEMOTE)
-            for holder in await list_holders(gateway, adapter, model, stage)
+            for holder in holders
             if version is None or holder.identity != version.identity
         ]
     return tuple(writes)
+
+
+async def with_holders(
+    gateway: Gateway,
+    registry: str,
+    model: str,
+    wish: Wish,
+    demote_to: str | None,
+    finding: Coroutine[Any, Any, Version | None],
+) -> tuple[Version | None, Sequence[Version] | None]:
+    """The version that `finding` gives, and the holders that `list_writes` asks for: read side by side, live."""
+    if demote_to is None or wish.stage is None or wish.stage == NONE:
+        return await finding, None
+    listing = _list_holders_at(gateway, registry, model, wish.stage)
+    version, holders = await asyncio.gather(finding, listing, return_exceptions=True)
+    for found in (version, holders):  # the version's first, whichever came first
+        if isinstance(found, BaseException):
+            raise found
+    return cast(Version | None, version), cast(list[Version], holders)
+
+
+async def _list_holders_at(gateway: Gateway, registry: str, model: str, stage: str) -> list[Version]:
+    return await list_holders(gateway, await gateway.registries.get(registry), model, stage)
 
 
 async def list_holders(gateway: Gateway, adapter: RegistryAdapter, model: str, stage: str) -> list[Version]:

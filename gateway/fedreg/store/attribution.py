@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, Row, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from fedreg.domain.models import VersionId
@@ -60,15 +60,23 @@ def list_settings(tx: Connection, registry: str, ids: Sequence[VersionId]) -> di
         return {}
     wanted = {(one.model, one.version): one for one in ids}
     found: dict[tuple[str, VersionId], Setting] = {}
-    for row in tx.exec_driver_sql(
-        index_sql.of(tx).settings, (registry, canonical_json([list(pair) for pair in wanted]))
-    ):
+    for row in _list_rows(tx, registry, ids, list(wanted)):
         one = wanted[row.model, row.version]
         word = _word(row.action, None if row.after is None else json.loads(row.after))
         if word is not None and row.identity in (None, one.identity):
             by = row.actor if row.origin == Origin.OURS else None
             found[row.action, one] = Setting(word, row.recorded_at, by)
     return found
+
+
+def _list_rows(
+    tx: Connection, registry: str, ids: Sequence[VersionId], keys: list[tuple[str, str]]
+) -> Iterable[Row[Any]]:
+    """Journal rows, the latest last; of a single version the latest alone, however often it was changed."""
+    if len(ids) == 1:
+        one = (registry, *keys[0], ids[0].identity)
+        return tx.exec_driver_sql(index_sql.of(tx).one_settings, (*one, *one))
+    return tx.exec_driver_sql(index_sql.of(tx).settings, (registry, canonical_json([list(pair) for pair in keys])))
 
 
 def _row_of(change: Change) -> list[ColumnElement[bool]]:

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from fedreg.store.schema import claims
+
+# Built once: to build a statement costs more than to run it.
+_HOLDER = select(claims.c.intent_id).where(
+    claims.c.registry == bindparam("of_registry"), claims.c.model == bindparam("of_model")
+)
+_TAKE = insert(claims)
 
 
 def take(tx: Connection, intent_id: str, places: Iterable[tuple[str, str]]) -> str | None:
@@ -25,12 +31,11 @@ def take(tx: Connection, intent_id: str, places: Iterable[tuple[str, str]]) -> s
         elif holder != intent_id:
             return holder
     if missing:
-        tx.execute(insert(claims), missing)
+        tx.execute(_TAKE, missing)
     return None
 
 
 def get_holder(conn: Connection, registry: str, model: str) -> str | None:
     """The intent that has claimed a model."""
-    where = (claims.c.registry == registry, claims.c.model == model)
-    holder: str | None = conn.scalar(select(claims.c.intent_id).where(*where))
+    holder: str | None = conn.scalar(_HOLDER, {"of_registry": registry, "of_model": model})
     return holder

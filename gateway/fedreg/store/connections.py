@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, create_engine
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 _BUSY_MS = 10_000
 _MMAP_BYTES = 1 << 30
 # Reads come from the mapping; a cache holds what the log has not given back to the file yet. It fills, and stays full.
-_CACHE_KIB = 8 * 1024
+CACHE_KIB = 8 * 1024
+
+
+class SqliteDialect(SQLiteDialect_pysqlite):
+    """SQLAlchemy's, but for `begin`, which opens its transactions. A listener for that would slow every statement."""
+
+    supports_statement_cache = True
+
+    def __init__(self, begin: str = "BEGIN", **options: Any) -> None:
+        super().__init__(**options)
+        self._begin = begin
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        dbapi_connection.execute(self._begin).close()
+
+
+registry.register("sqlite.fedreg", __name__, SqliteDialect.__name__)
 
 
 def open_writer(path: Path | None) -> Connection:
@@ -65,6 +84,20 @@ class SqliteSession:
         with self._connection.begin():
             work(self._connection)
 
+    @contextmanager
+    def isolate(self, connection: Connection) -> Iterator[None]:
+        """Undo what is done within, and no more, where it raises. Past SQLAlchemy, which costs ten times as much."""
+        lower = driver(connection)
+        lower.execute("SAVEPOINT job").close()
+        try:
+            yield
+        except BaseException:
+            if lower.in_transaction:
+                lower.execute("ROLLBACK TO job").close()
+                lower.execute("RELEASE job").close()
+            raise
+        lower.execute("RELEASE job").close()
+
     def is_open(self, connection: Connection) -> bool:
         """Whether SQLite still has the transaction open; some errors make it roll back by itself."""
         return driver(connection).in_transaction
@@ -78,20 +111,14 @@ def _engine(target: str, *, begin: str, uri: bool) -> Engine:
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(target, uri=uri, isolation_level=None, check_same_thread=False, cached_statements=512)
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
-
-    @event.listens_for(engine, "begin")
-    def begin_explicitly(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
+    return create_engine("sqlite+fedreg://", creator=connect, poolclass=NullPool, begin=begin)
 
 
 def _set_up(connection: Connection) -> None:
     _pragma(connection, f"busy_timeout={_BUSY_MS}")
     _pragma(connection, "foreign_keys=ON")
     _pragma(connection, f"mmap_size={_MMAP_BYTES}")
-    _pragma(connection, f"cache_size=-{_CACHE_KIB}")
+    _pragma(connection, f"cache_size=-{CACHE_KIB}")
     _pragma(connection, "temp_store=MEMORY")
 
 

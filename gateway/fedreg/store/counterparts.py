@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy import BindParameter, Connection, Row, bindparam, or_, select
 
 from fedreg.domain.records import Counterpart
 from fedreg.store.dialects import insert
@@ -12,6 +12,13 @@ from fedreg.store.schema import counterparts
 
 _KEY = ("source_registry", "source_identity", "target_registry", "target_identity")
 _FIELDS = tuple(column.name for column in counterparts.columns)
+
+# Built once: to build a statement costs more than to run it.
+_REGISTRY: BindParameter[str] = bindparam("of_registry")
+_IDENTITY: BindParameter[str] = bindparam("of_identity")
+_AS_SOURCE = (counterparts.c.source_registry == _REGISTRY) & (counterparts.c.source_identity == _IDENTITY)
+_AS_TARGET = (counterparts.c.target_registry == _REGISTRY) & (counterparts.c.target_identity == _IDENTITY)
+_OF_VERSION = select(counterparts).where(or_(_AS_SOURCE, _AS_TARGET)).order_by(counterparts.c.created_at)
 
 
 def add(tx: Connection, counterpart: Counterpart) -> None:
@@ -38,9 +45,7 @@ def find(
 
 def list_for(conn: Connection, registry: str, identity: str) -> list[Counterpart]:
     """Every mapping from or to a version, oldest first."""
-    as_source = (counterparts.c.source_registry == registry) & (counterparts.c.source_identity == identity)
-    as_target = (counterparts.c.target_registry == registry) & (counterparts.c.target_identity == identity)
-    rows = conn.execute(select(counterparts).where(or_(as_source, as_target)).order_by(counterparts.c.created_at))
+    rows = conn.execute(_OF_VERSION, {"of_registry": registry, "of_identity": identity})
     return [_to_counterpart(row) for row in rows]
 
 

@@ -77,6 +77,11 @@ class Store:
         return self._writer is None
 
     @property
+    def is_sole(self) -> bool:
+        """Whether nobody but this process can write to the store."""
+        return self._writer is not None and self._session is None
+
+    @property
     def owner(self) -> Owner | None:
         """The process that owns the store and, where it serves, its address; None where unknown, or several may."""
         return read_owner(self.place) if isinstance(self.place, Path) else None
@@ -104,6 +109,17 @@ class Store:
             raise StoreError("the store is closed", cure="open it again")
         with _translated():
             return await asyncio.wrap_future(self._readers.submit(fn))
+
+    async def read_row(self, fn: Callable[[Connection], T]) -> T:
+        """As `read`, for single rows by their key: of a SQLite file on the calling thread, the event loop's.
+
+        To hand such a read to a thread and back takes ten times as long as the read.
+        """
+        keyed = self.keyed
+        if keyed is None or self._closed:
+            return await self.read(fn)
+        with _translated():
+            return keyed.read(fn)
 
     @property
     def keyed(self) -> KeyedReads | None:
@@ -236,9 +252,10 @@ def _translated() -> Iterator[None]:
     """The troubles of disk, file and server as StoreError; a broken constraint, a mistake of the caller's, stays."""
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, sqlite3.OperationalError) as error:
+        reason = getattr(error, "orig", error)
         raise StoreError(
-            f"the store could not do its work: {error.orig}", cure="look at the disk's space and the database"
+            f"the store could not do its work: {reason}", cure="look at the disk's space and the database"
         ) from error
     except DataError as error:
         raise InvalidRequest(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from fedreg.domain.errors import NotFound
 from fedreg.domain.records import Effect, EffectRole, EffectState, IntentState
@@ -16,8 +17,6 @@ from fedreg.store.schema import effects, intents
 
 # Built once: to build a statement costs more than to run it.
 _OF_INTENT = effects.c.intent_id == bindparam("of")
-_KNOWN = select(effects).where(_OF_INTENT, effects.c.key == bindparam("known_by"))
-_LAST = select(func.coalesce(func.max(effects.c.sequence), 0)).where(_OF_INTENT)
 _INSERT = insert(effects)
 _SET_STATE = (
     update(effects)
@@ -29,18 +28,29 @@ _LIST = select(effects).where(_OF_INTENT).order_by(effects.c.sequence)
 
 
 def plan(tx: Connection, effect: Effect) -> Effect:
-    """Store an effect and return it with its sequence (counted from 1 within the intent; the given one is ignored).
+    """As `plan_all`, of one."""
+    return plan_all(tx, effect.intent_id, [effect])[0]
 
-    The same intent, registry, model, version, field and `after` again is the same effect: the stored one, with
-    the `before` of its first planning, is returned. The intent must exist.
+
+def plan_all(tx: Connection, intent_id: str, given: Sequence[Effect]) -> list[Effect]:
+    """Store an intent's effects and return each with its sequence, counted from 1 within the intent.
+
+    The same registry, model, version, field and `after` again is the same effect: the stored one, with the `before`
+    of its first planning, is returned. The intent must exist; the given intent and sequence are ignored.
     """
-    key = _key(effect)
-    known = tx.execute(_KNOWN, {"of": effect.intent_id, "known_by": key}).first()
-    if known is not None:
-        return _to_effect(known)
-    last: int = tx.scalar(_LAST, {"of": effect.intent_id}) or 0
-    planned = replace(effect, sequence=last + 1)
-    tx.execute(_INSERT, _to_row(planned, key))
+    rows = list(tx.execute(_LIST, {"of": intent_id}))
+    known = {row.key: _to_effect(row) for row in rows}
+    last = rows[-1].sequence if rows else 0
+    planned, missing = [], []
+    for effect in given:
+        key = _key(effect)
+        if key not in known:
+            last += 1
+            known[key] = replace(effect, intent_id=intent_id, sequence=last)
+            missing.append(_to_row(known[key], key))
+        planned.append(known[key])
+    if missing:
+        tx.execute(_INSERT, missing)
     return planned
 
 

@@ -41,7 +41,7 @@ def _to_part(match: re.Match[str]) -> str:
         if not inside:
             return "?" if negated else _NEVER
     if not negated and inside.startswith("^"):  # a literal '^' to Python, a negation to SQLite
-        inside = "^" if inside == "^" else f"{inside[1:]}^"
+        inside = f"{inside.lstrip('^')}^"
         return "^" if inside == "^" else f"[{inside}]"
     return f"[{'^' if negated else ''}{inside}]"
 

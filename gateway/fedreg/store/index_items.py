@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from fedreg.domain.manifest import Basis, Digest
 from fedreg.domain.models import Model, Version, VersionId
@@ -15,7 +15,19 @@ from fedreg.domain.reports import Facets
 from fedreg.store import documents
 from fedreg.store.dialects import listed
 from fedreg.store.schema import facets as facet_rows
-from fedreg.store.schema import models, version_documents, versions
+from fedreg.store.schema import labels, models, version_documents, versions
+
+_HOLDERS = (
+    select(versions.c.version)
+    .join(labels, labels.c.version_id == versions.c.id)
+    .where(
+        labels.c.registry == bindparam("of_registry"),
+        labels.c.kind == "stage",
+        labels.c.key == bindparam("of_stage"),
+        labels.c.value == "",
+        labels.c.model == bindparam("of_model"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +48,11 @@ def get_version(conn: Connection, registry: str, model: str, version: str) -> Ve
     """A version as it was last seen, or None."""
     found = get_versions(conn, registry, model, [version])
     return found[0] if found else None
+
+
+def list_holders(conn: Connection, registry: str, model: str, stage: str) -> list[str]:
+    """The numbers of a model's versions that have a stage, as they were last seen."""
+    return list(conn.scalars(_HOLDERS, {"of_registry": registry, "of_model": model, "of_stage": stage}))
 
 
 def get_versions(

@@ -97,6 +97,14 @@ class Statements:
             "SELECT t.model, t.version, t.identity, t.action, t.after, t.origin, t.actor, t.recorded_at "
             f"{of_keys.format(table='journal')} AND t.action IN ('stage_set', 'approval_set') ORDER BY t.sequence"
         )
+        latest = (
+            "SELECT * FROM (SELECT model, version, identity, action, after, origin, actor, recorded_at FROM journal "
+            f"WHERE registry = {p} AND model = {p} AND version = {p} AND (identity IS NULL OR identity = {p}) "
+            "AND action = '{action}' ORDER BY sequence DESC LIMIT 1) {action}"
+        )
+        self.one_settings = (  # registry, model, version, identity; and once more: the history of one may be long
+            f"{latest.format(action='stage_set')} UNION ALL {latest.format(action='approval_set')}"
+        )
         self.known_models = f"SELECT name FROM models WHERE {mine.format(column='name')}"
         self.ranked = (  # registry, models
             "SELECT model, id, versions FROM (SELECT model, id, "

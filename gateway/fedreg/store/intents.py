@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -25,12 +24,20 @@ _NEXT: Mapping[IntentState, frozenset[IntentState]] = {
 
 # Built once: to build a statement costs more than to run it.
 _GET = select(intents).where(intents.c.id == bindparam("of"))
+_GET_STATE = select(intents.c.state).where(intents.c.id == bindparam("of"))
 _INSERT = insert(intents)
 _SET_STATE = (
     update(intents)
     .where(intents.c.id == bindparam("of"))
+    .where(intents.c.state.in_(bindparam("from_states", expanding=True)))
     .values({name: bindparam(f"new_{name}") for name in ("state", "result", "error", "updated_at")})
+    .returning(*intents.c)
 )
+# state -> from where it may be reached; one that has not ended may be set again.
+_BEFORE: Mapping[IntentState, list[str]] = {
+    state: [one.value for one in IntentState if state in _NEXT[one] or (one is state and state not in ENDED)]
+    for state in IntentState
+}
 _RELEASE = delete(claims).where(claims.c.intent_id == bindparam("of"))
 _SET_PLAN = update(intents).where(intents.c.id == bindparam("of")).values(plan=bindparam("new_plan"))
 
@@ -48,6 +55,12 @@ def get(conn: Connection, intent_id: str) -> Intent | None:
     """The intent, or None."""
     row = conn.execute(_GET, {"of": intent_id}).first()
     return None if row is None else _to_intent(row)
+
+
+def get_state(conn: Connection, intent_id: str) -> IntentState | None:
+    """The intent's state, or None where there is no such intent."""
+    state = conn.scalar(_GET_STATE, {"of": intent_id})
+    return None if state is None else IntentState(state)
 
 
 def list_intents(
@@ -93,25 +106,31 @@ def set_state(
 
     Raises NotFound, and Conflict for a move its life does not have (`pending -> running -> an end`).
     """
-    before = _require(tx, intent_id)
-    if before.state is state and state in ENDED:
-        return before
-    if state is not before.state and state not in _NEXT[before.state]:
-        raise Conflict(
-            f"operation {intent_id!r} is {before.state.value}: it can't become {state.value}",
-            cure="look at it with `fedreg operations show`",
-            details={"state": before.state.value},
-        )
     new = {"state": state.value, "result": result, "error": error, "updated_at": now}
-    tx.execute(_SET_STATE, {"of": intent_id, **{f"new_{name}": value for name, value in new.items()}})
+    given = {"of": intent_id, "from_states": _BEFORE[state], **{f"new_{name}": value for name, value in new.items()}}
+    row = tx.execute(_SET_STATE, given).first()
+    if row is None:
+        return _refuse_move(tx, intent_id, state)
     if state in ENDED:
         tx.execute(_RELEASE, {"of": intent_id})
-    return replace(before, state=state, result=result, error=error, updated_at=now)
+    return _to_intent(row)
 
 
 def set_plan(tx: Connection, intent_id: str, plan: Mapping[str, Any]) -> None:
     """Replace what an intent is to do: a promotion's plan becomes final when it starts."""
     tx.execute(_SET_PLAN, {"of": intent_id, "new_plan": plan})
+
+
+def _refuse_move(tx: Connection, intent_id: str, state: IntentState) -> Intent:
+    """The intent that has ended in this state already. Raises NotFound, Conflict for any other."""
+    before = _require(tx, intent_id)
+    if before.state is state:
+        return before
+    raise Conflict(
+        f"operation {intent_id!r} is {before.state.value}: it can't become {state.value}",
+        cure="look at it with `fedreg operations show`",
+        details={"state": before.state.value},
+    )
 
 
 def _require(conn: Connection, intent_id: str) -> Intent:

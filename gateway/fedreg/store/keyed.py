@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -20,6 +20,7 @@ from fedreg.store import documents
 from fedreg.store.connections import driver
 from fedreg.store.writer import Writer
 
+T = TypeVar("T")
 _KEPT = 8192  # answers
 
 _VERSION = """
@@ -59,6 +60,11 @@ class KeyedReads:
         """What the gateway holds of an identity: overflow values by field, and its digest."""
         found: tuple[Mapping[str, Any], Digest | None] = self._keep(self._read_held, registry, identity)
         return found
+
+    def read(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn` in one snapshot."""
+        with self._connection.begin():
+            return fn(self._connection)
 
     def _keep(self, read: Callable[..., Any], *key: str) -> Any:
         """Keys of two and three parts never meet."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -149,6 +149,10 @@ class PostgresqlSession:
         """Run `work` in one transaction and commit it, again from its start where the connection broke."""
         self._in_doubt = None
         persist(lambda: self._attempt(work, durable), self._url)
+
+    def isolate(self, connection: Connection) -> AbstractContextManager[object]:
+        """Undo what is done within, and no more, where it raises."""
+        return connection.begin_nested()
 
     def is_open(self, connection: Connection) -> bool:
         """Whether the transaction is still open; a broken connection has none."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from fedreg.domain.records import ScanState
 from fedreg.store.dialects import insert
 from fedreg.store.schema import scans
 
+_GET = select(scans).where(scans.c.registry == bindparam("of"))
+
 
 def get_state(conn: Connection, registry: str) -> ScanState | None:
     """The registry's scan state, None where it was never scanned."""
-    row = conn.execute(select(scans).where(scans.c.registry == registry)).first()
+    row = conn.execute(_GET, {"of": registry}).first()
     return None if row is None else _to_state(row)
 
 

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -37,6 +38,10 @@ class Session(Protocol):
 
     def run(self, work: Callable[[Connection], None], *, durable: bool) -> None:
         """Run `work` in one transaction and commit it; once more, from its start, where that is safe."""
+        ...
+
+    def isolate(self, connection: Connection) -> AbstractContextManager[object]:
+        """Undo what is done within, and no more of the transaction, where it raises."""
         ...
 
     def is_open(self, connection: Connection) -> bool:
@@ -113,7 +118,7 @@ class Writer:
         for job in jobs:
             job.error = None
             try:
-                with connection.begin_nested():
+                with self._session.isolate(connection):
                     job.result = job.run(connection)
             except Exception as error:
                 job.error = error

@@ -98,7 +98,6 @@ class Gateway:
     stage_order: tuple[str, ...] = DEFAULT_ORDER
     links: Mapping[str, Link] = field(default_factory=dict)
     audit: AuditSettings | None = None
-    anchored: dict[str, int] = field(default_factory=dict)  # address -> the head that it has got from this process
     now: Callable[[], datetime] = utc_now
     lease: Lease = field(default_factory=SoleLease)
     locks: Locks = field(init=False)

@@ -31,7 +31,7 @@ from fedreg.services.effects import CREATED, held_by_gateway, version_field
 from fedreg.services.fidelity import arrival
 from fedreg.services.gateway import Gateway
 from fedreg.services.promotion import move_alias
-from fedreg.services.promotion_decisions import sweep_waiting
+from fedreg.services.promotion_decisions import start_approved
 from fedreg.services.selectors import resolve
 
 
@@ -177,7 +177,7 @@ async def set_approval(
         raise InvalidRequest("comment: the gateway holds decisions without one", cure="give the text as --reason")
     effect = plan_effect(ref.registry, ref.model, "approval", version_field(version, "approval"), after, version)
     made = await apply_change(gateway, [effect], actor=actor, reason=reason, kind=IntentKind.CHANGE)
-    await sweep_waiting(gateway)  # a gate may have waited for this word
+    await start_approved(gateway, version)  # a gate may have waited for this word
     return made
 
 

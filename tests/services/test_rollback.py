@@ -33,7 +33,9 @@ async def test_a_rollback_without_links_gives_up_and_says_what_is_left(
     assert done.operation
     error = VendorError("down")
     planned = vendor(request, "dev").mishaps.planned
-    planned += [Mishap("refuse", call, times=0, error=error) for call in ("release.get", "release.list", "pointer.leave")]
+    planned += [
+        Mishap("refuse", call, times=0, error=error) for call in ("release.get", "release.list", "pointer.leave")
+    ]
     with pytest.raises(RegistryUnavailable, match="not taken back: dev:churn stage") as caught:
         await roll_back(gateway, done.operation, actor=ACTOR)
     assert caught.value.cure == f"when it answers again: fedreg promotions rollback {done.operation}"
@@ -53,7 +55,9 @@ async def test_a_rollback_without_links_gives_up_and_says_what_is_left(
 async def test_a_registrys_word_is_held_against_what_it_may_open_alone(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await linking.set_link(gateway, "churn", replace(LINK, stages=("staging", "production"), gate=Gate(native=("dev",))), actor=ACTOR)
+    await linking.set_link(
+        gateway, "churn", replace(LINK, stages=("staging", "production"), gate=Gate(native=("dev",))), actor=ACTOR
+    )
     one = await promotion.promote(gateway, ref(1), "production", actor=ANNA)
     two = await promotion.promote(gateway, ref(2), "staging", actor=ANNA)
     looked: list[str] = []

@@ -16,7 +16,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from sqlalchemy import URL
 
-from fedreg.domain.errors import FedregError
+from fedreg.domain.errors import ConfigError, FedregError, InvalidRequest
 from fedreg.engine.port import Context, Engine
 from fedreg.registries.calls import Permit
 from fedreg.registries.federation import Federation
@@ -36,6 +36,7 @@ from fedreg.services.outside import react
 from fedreg.services.polling import poll
 from fedreg.services.promotion_decisions import sweep_waiting
 from fedreg.services.promotion_run import run_promotion
+from fedreg.services.rules import check_rules
 from fedreg.settings import Settings
 from fedreg.store.connections import make_private
 from fedreg.store.database import Store
@@ -60,6 +61,7 @@ async def open_gateway(
     `address` is recorded in the store for other processes. `tracing` None means as configured. Raises ConfigError,
     StoreBusy.
     """
+    _check_links(settings)
     async with AsyncExitStack() as stack:
         layers = tracing
         if layers is None:
@@ -185,6 +187,15 @@ async def _begin_anew(gateway: Gateway) -> None:
     """After a lease was lost: stop what runs, which others do now, and serve on under a new one."""
     await gateway.close_engine()
     await gateway.launched_engine()
+
+
+def _check_links(settings: Settings) -> None:
+    """ConfigError for a gate whose rule is no expression: found at the start, not by the first promotion."""
+    for name, link in settings.links.items():
+        try:
+            check_rules(link)
+        except InvalidRequest as error:
+            raise ConfigError(f"links.{name}: {error.message}", cure=error.cure) from error
 
 
 def _make_lease(store: Store, settings: Settings) -> tuple[Lease, Permit | None]:

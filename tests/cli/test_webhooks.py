@@ -163,22 +163,15 @@ def test_a_test_message(fedreg: Command, receiver: Receiver) -> None:
     [
         (("set", "Hook!", "https://hook.example/"), 2, "id 'Hook!' is no name"),
         (("set", "hook", "hook.example"), 2, "url is no address"),
-        (("set", "hook", "ftp://hook.example/"), 2, "scheme 'ftp'"),
-        (("set", "hook", "https://10.1.2.3/"), 2, "10.1.2.3 is no public address"),
-        (("set", "hook", "https://hook.example/", "--action", "stageset"), 2, "action 'stageset'"),
         (("set", "hook", "https://hook.example/", "--registry", "lefft"), 2, "registry 'lefft'"),
-        (("set", "hook"), 2, "URL"),
-        (("show", "nobody"), 3, "webhook 'nobody' does not exist"),
         (("delete", "nobody"), 3, "webhook 'nobody' does not exist"),
         (("test", "nobody"), 3, "webhook 'nobody' does not exist"),
         (("deliveries", "nobody"), 3, "webhook 'nobody' does not exist"),
         (("deliveries", "nobody", "--state", "lost"), 2, "'lost' is not one of"),
-        (("deliveries", "nobody", "--limit", "0"), 2, "--limit"),
         (("redeliver", "nobody", "7"), 3, "webhook 'nobody' has no delivery 7"),
         (("redeliver", "nobody", "x"), 2, "'x' is not a valid integer"),
-        (("redeliver", "nobody", "0"), 2, "0 is not in the range"),
     ],
-    ids=range(16),
+    ids=range(9),
 )
 def test_bad_input(fedreg: Command, arguments: tuple[str, ...], code: int, said: str) -> None:
     outcome = fedreg("webhooks", *arguments)

@@ -16,11 +16,12 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from sqlalchemy import URL
 
-from fedreg.domain.errors import FedregError
+from fedreg.domain.errors import ConfigError, FedregError, InvalidRequest
 from fedreg.engine.port import Context, Engine
 from fedreg.registries.calls import Permit
 from fedreg.registries.federation import Federation
 from fedreg.registries.metrics import CallMetrics
+from fedreg.services import duties
 from fedreg.services.anchors import check_key, sign_for_ever, sign_last
 from fedreg.services.changes import run_change
 from fedreg.services.check_operation import run_check
@@ -35,6 +36,7 @@ from fedreg.services.outside import react
 from fedreg.services.polling import poll
 from fedreg.services.promotion_decisions import sweep_waiting
 from fedreg.services.promotion_run import run_promotion
+from fedreg.services.rules import check_rules
 from fedreg.settings import Settings
 from fedreg.store.connections import make_private
 from fedreg.store.database import Store
@@ -59,6 +61,7 @@ async def open_gateway(
     `address` is recorded in the store for other processes. `tracing` None means as configured. Raises ConfigError,
     StoreBusy.
     """
+    _check_links(settings)
     async with AsyncExitStack() as stack:
         layers = tracing
         if layers is None:
@@ -80,13 +83,13 @@ async def open_gateway(
         )
         if not read_only:
             gateway.observers.append(partial(react, gateway))
-        if settings.audit is not None and not read_only:
-            stack.push_async_callback(sign_last, gateway)
         if isinstance(lease, SharedLease):
             lease.on_lost = gateway.close_engine
             taking_over = asyncio.create_task(_take_over_for_ever(gateway, lease))
             stack.callback(taking_over.cancel)
         stack.push_async_callback(lease.aclose)
+        if settings.audit is not None and not read_only:
+            stack.push_async_callback(sign_last, gateway)
         stack.push_async_callback(gateway.close_engine)
         stack.push_async_callback(gateway.scans.aclose)
         stack.push_async_callback(gateway.looks.aclose)
@@ -131,6 +134,8 @@ async def serve_gateway(
 @asynccontextmanager
 async def _background(gateway: Gateway, settings: Settings) -> AsyncIterator[None]:
     """What a gateway that is served does by itself: finish what was promised, look, poll, tell webhooks, and sign."""
+    if isinstance(gateway.lease, SharedLease):
+        gateway.lease.on_taken_over = partial(resume_looks, gateway)
     await resume_looks(gateway)
     works = (_reconcile_for_ever, _deliver_for_ever, sign_for_ever)
     tasks = [asyncio.create_task(work(gateway)) for work in works]
@@ -159,7 +164,8 @@ async def _reconcile_for_ever(gateway: Gateway) -> None:
     while True:
         try:
             await reconcile(gateway)
-            await sweep_waiting(gateway)
+            if await duties.take(gateway, duties.SWEEP) is not None:
+                await sweep_waiting(gateway)
         except FedregError as error:
             log.warning("unfinished operations could not be started: %s", error)
         await asyncio.sleep(RECONCILE_SECONDS)
@@ -181,6 +187,15 @@ async def _begin_anew(gateway: Gateway) -> None:
     """After a lease was lost: stop what runs, which others do now, and serve on under a new one."""
     await gateway.close_engine()
     await gateway.launched_engine()
+
+
+def _check_links(settings: Settings) -> None:
+    """ConfigError for a gate whose rule is no expression: found at the start, not by the first promotion."""
+    for name, link in settings.links.items():
+        try:
+            check_rules(link)
+        except InvalidRequest as error:
+            raise ConfigError(f"links.{name}: {error.message}", cure=error.cure) from error
 
 
 def _make_lease(store: Store, settings: Settings) -> tuple[Lease, Permit | None]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fedreg.domain.links import Gate, Link, Rule
 from fedreg.domain.records import InventoryQuery
 from fedreg_adapters.memory.standin_faults import Mishap, VendorError
 
@@ -22,6 +23,8 @@ CHURN = f"{R}/left/models/churn"
 ONE = f"{CHURN}/versions/1"
 # What a copy that fails leaves: the record that it did.
 OPERATION = ("intents",)
+HOOK = "https://hook.example/in"
+BAD_RULE = "version.tags = 1"
 
 Prepare = Callable[[World, SageMaker], None]
 
@@ -128,6 +131,36 @@ def borrow_cursor(fed: Any) -> Any:
     assert page.next_cursor is not None
     other = InventoryQuery(registries=("left",), stage="production", limit=1, cursor=page.next_cursor)
     return fed.inventory(other, versions=True)
+
+
+def writing(text: str | bytes) -> Prepare:
+    """The file `link.yaml`, which the command line is given."""
+
+    def prepare(world: World, sagemaker: SageMaker) -> None:
+        (world.home / "link.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    return prepare
+
+
+def linked(link: str) -> Prepare:
+    """The configuration has a link `churn` of left and right."""
+
+    def prepare(world: World, sagemaker: SageMaker) -> None:
+        members = "members: ['left:churn', 'right:churn']"
+        world.config.write_text(f"{world.config.read_text()}links: {{churn: {{{members}, {link}}}}}\n")
+
+    return prepare
+
+
+def set_link(**more: Any) -> Callable[[Any], Any]:
+    """The link made and set in Python."""
+    given = {"members": ("left:churn", "right:churn"), "authority": "left", **more}
+    return lambda fed: fed.set_link("churn", Link(**given))
+
+
+def hook(**given: Any) -> Callable[[Any], Any]:
+    """The webhook set in Python."""
+    return lambda fed: fed.set_webhook(**{"webhook_id": "hook", "url": HOOK, **given})
 
 
 UNKNOWN = (
@@ -802,7 +835,208 @@ GATEWAYS = (
     ),
 )
 
-CASES = (*UNKNOWN, *LIMITS, *REGISTRIES, *SENT, *GATEWAYS)
+BOTH = "members: ['left:churn', 'right:churn']\nauthority: left\n"
+BODY = {"members": ["left:churn", "right:churn"], "authority": "left"}
+SET_LINK = ("link", "set", "churn", "{home}/link.yaml")
+GATED = "left:churn@version:1"
+
+LINKS = (
+    Case(
+        name="unknown link",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("link", "chrun"),
+        cure="fedreg link list",
+        cli=("link", "show", "chrun"),
+        http=get("/v1/links/chrun"),
+        python=lambda fed: fed.link("chrun"),
+    ),
+    Case(
+        name="link whose name is none",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("link name", "Churn!"),
+        cure="a-z",
+        cli=("link", "set", "Churn!", "{home}/link.yaml"),
+        http=put("/v1/links/Churn!", {"link": BODY}),
+        python=lambda fed: fed.set_link("Churn!", Link(members=("left:churn", "right:churn"), authority="left")),
+        prepare=writing(BOTH),
+    ),
+    Case(
+        name="link with a registry that is not there",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("members", "rihgt"),
+        cure="right",
+        cli=SET_LINK,
+        http=put("/v1/links/churn", {"link": {**BODY, "members": ["left:churn", "rihgt:churn"]}}),
+        python=set_link(members=("left:churn", "rihgt:churn")),
+        prepare=writing("members: ['left:churn', 'rihgt:churn']\nauthority: left\n"),
+    ),
+    Case(
+        name="link whose authority is no member",
+        exit=2,
+        status=400,
+        error="ConfigError",
+        names=("authority", "sm"),
+        cure="left:churn",
+        cli=SET_LINK,
+        http=put("/v1/links/churn", {"link": {**BODY, "authority": "sm"}}),
+        python=set_link(authority="sm"),
+        prepare=writing("members: ['left:churn', 'right:churn']\nauthority: sm\n"),
+        remote=False,
+    ),
+    Case(
+        name="link with a key that nothing reads",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("on_mising",),
+        cure="on_missing",
+        cli=SET_LINK,
+        http=put("/v1/links/churn", {"link": {**BODY, "on_mising": "copy"}}),
+        prepare=writing(f"{BOTH}on_mising: copy\n"),
+        remote=False,
+    ),
+    Case(
+        name="link with a word that is none",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("direction", "sideways"),
+        cure="",
+        cli=SET_LINK,
+        http=put("/v1/links/churn", {"link": {**BODY, "direction": "sideways"}}),
+        prepare=writing(f"{BOTH}direction: sideways\n"),
+        remote=False,
+    ),
+    Case(
+        name="link file that is no text",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("link.yaml", "no text"),
+        cure="UTF-8",
+        cli=SET_LINK,
+        prepare=writing(b"members: \xff"),
+        remote=False,
+    ),
+    Case(
+        name="gate with a rule that is no expression",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("rule 'tested'", "version.tags ="),
+        cure="cel.dev",
+        cli=SET_LINK,
+        http=put(
+            "/v1/links/churn", {"link": {**BODY, "gate": {"rules": [{"name": "tested", "expression": BAD_RULE}]}}}
+        ),
+        python=set_link(gate=Gate(rules=(Rule(name="tested", expression=BAD_RULE),))),
+        prepare=writing(f"{BOTH}gate: {{rules: [{{name: tested, expression: '{BAD_RULE}'}}]}}\n"),
+    ),
+    Case(
+        name="link of the configuration",
+        exit=1,
+        status=409,
+        error="Conflict",
+        names=("link", "churn", "configuration"),
+        cure="change it there",
+        cli=("link", "delete", "churn"),
+        http=(Ask("DELETE", "/v1/links/churn"),),
+        python=lambda fed: fed.delete_link("churn"),
+        prepare=linked("authority: left"),
+    ),
+    Case(
+        name="promotion of a member that only follows",
+        exit=1,
+        status=409,
+        error="Conflict",
+        names=("left:churn", "follows 'right:churn'", "churn"),
+        cure="right:churn",
+        cli=("promote", GATED, "--to", "production"),
+        http=put(f"{ONE}/stage", {"stage": "production"}),
+        python=lambda fed: fed.promote(GATED, "production"),
+        prepare=linked("authority: right"),
+    ),
+    Case(
+        name="gate whose rule does not hold",
+        exit=6,
+        status=422,
+        error="GateClosed",
+        names=("rule 'tested'", "churn", GATED),
+        cure="size(files) == 9",
+        cli=("promote", GATED, "--to", "production"),
+        http=put(f"{ONE}/stage", {"stage": "production"}),
+        python=lambda fed: fed.promote(GATED, "production"),
+        prepare=linked(
+            "authority: left, on_missing: skip, gate: {rules: [{name: tested, expression: 'size(files) == 9'}]}"
+        ),
+    ),
+    Case(
+        name="approval of a promotion that is not there",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("operation", "promotion-0"),
+        cure="fedreg operations list",
+        cli=("promotions", "approve", "promotion-0"),
+        http=post("/v1/promotions/promotion-0/approve", {}),
+        python=lambda fed: fed.approve_promotion("promotion-0"),
+    ),
+)
+
+WEBHOOKS = (
+    Case(
+        name="unknown webhook",
+        exit=3,
+        status=404,
+        error="NotFound",
+        names=("webhook", "hook"),
+        cure="fedreg webhooks list",
+        cli=("webhooks", "show", "hook"),
+        http=get("/v1/webhooks/hook"),
+        python=lambda fed: fed.webhook("hook"),
+    ),
+    Case(
+        name="webhook with an action that is not there",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("action", "stageset"),
+        cure="stage_set",
+        cli=("webhooks", "set", "hook", HOOK, "--action", "stageset"),
+        http=post("/v1/webhooks", {"id": "hook", "url": HOOK, "actions": ["stageset"]}),
+        python=hook(actions=["stageset"]),
+    ),
+    Case(
+        name="webhook to an address with a password",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("url", "credentials"),
+        cure="signed",
+        cli=("webhooks", "set", "hook", f"https://me:{SECRET}@hook.example/"),
+        http=post("/v1/webhooks", {"id": "hook", "url": f"https://me:{SECRET}@hook.example/"}),
+        python=hook(url=f"https://me:{SECRET}@hook.example/"),
+    ),
+    Case(
+        name="webhook into a network of one's own",
+        exit=2,
+        status=400,
+        error="InvalidRequest",
+        names=("url", "10.1.2.3"),
+        cure="webhooks.allow_private",
+        cli=("webhooks", "set", "hook", "https://10.1.2.3/"),
+        http=post("/v1/webhooks", {"id": "hook", "url": "https://10.1.2.3/"}),
+        python=hook(url="https://10.1.2.3/"),
+    ),
+)
+
+CASES = (*UNKNOWN, *LIMITS, *REGISTRIES, *SENT, *LINKS, *WEBHOOKS, *GATEWAYS)
 # Cases with a test of their own, and the surfaces they come through.
 AT_START = (COMMAND, SERVE, PYTHON)
 OTHERS = (

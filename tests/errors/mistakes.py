@@ -62,4 +62,25 @@ MISTAKES: dict[str, Mistake] = {
     "store in a folder that is not there": Mistake(
         f"store: {{url: 'sqlite:///gone/fedreg.db'}}\n{LEFT}", ("store.url", "gone/fedreg.db"), "create the folder"
     ),
+    "store on PostgreSQL without a database": Mistake(
+        f"store: {{url: 'postgresql://fedreg:{SECRET}@127.0.0.1'}}\n{LEFT}", ("store.url", "no database"), "/database"
+    ),
+    "store on PostgreSQL with an @ in its password": Mistake(
+        f"store: {{url: 'postgresql://fedreg:a@{SECRET}@127.0.0.1/db'}}\n{LEFT}", ("store.url", "@"), "%40"
+    ),
+    "store on a PostgreSQL server that is not there": Mistake(
+        f"store: {{url: 'postgresql://fedreg:{SECRET}@127.0.0.1:9/fedreg'}}\n{LEFT}",
+        ("store.url", "127.0.0.1", "refused"),
+        "server runs",
+    ),
+    "link with one member": Mistake(
+        f"{LEFT}links:\n  churn: {{members: ['left:churn'], authority: left}}\n", ("links.churn", "members"), "member"
+    ),
+    "gate in the configuration with a rule that is no expression": Mistake(
+        "registries:\n  left: {kind: memory}\n  right: {kind: memory}\nlinks:\n  churn:\n"
+        "    members: ['left:churn', 'right:churn']\n    authority: left\n"
+        "    gate: {rules: [{name: tested, expression: 'version.tags = 1'}]}\n",
+        ("links.churn", "rule 'tested'"),
+        "cel.dev",
+    ),
 }

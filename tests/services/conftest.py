@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from fedreg.bootstrap import open_gateway
 from fedreg.domain.models import FileSource, ModelDraft, Provenance, Version, VersionDraft
 from fedreg.domain.records import Actor
 from fedreg.services.gateway import Gateway
 from fedreg.settings import Settings, load_settings
+
+from .receivers import Receiver
 
 ACTOR = Actor(subject="tester")
 FILES = {"MLmodel": b"flavors: {}\n", "data/model.pkl": b"\x80\x05" + bytes(range(256)) * 64, "empty": b""}
@@ -49,6 +53,25 @@ def settings(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
 async def gateway(settings: Settings) -> AsyncIterator[Gateway]:
     async with open_gateway(settings) as opened:
         yield opened
+
+
+@pytest.fixture
+async def receive() -> AsyncIterator[Callable[[], Any]]:
+    runners = []
+
+    async def start() -> Receiver:
+        receiver, app = Receiver(), web.Application()
+        app.router.add_post("/hook", receiver.receive)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        runners.append(runner)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+        return receiver
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
 
 
 async def make_version(

@@ -128,6 +128,8 @@ def _read(option: str, path: Path | None) -> str | None:
 
 def _subject(entry: JournalEntry) -> str:
     change = entry.change
+    if not change.registry:
+        return f"webhook {(change.after or change.before)['webhook']}"
     ref = Ref(change.registry, change.model)
     return str(ref.at_version(change.version) if change.version else ref)
 

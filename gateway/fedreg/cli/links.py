@@ -11,6 +11,7 @@ import msgspec
 from fedreg.cli.exit_codes import DIFFERENCES
 from fedreg.cli.output import Column, format_option, note, print_item, print_rows
 from fedreg.cli.session import run_reading, run_writing
+from fedreg.domain.errors import InvalidRequest
 from fedreg.domain.links import Link
 from fedreg.domain.reports import LinkView
 from fedreg.settings.links import read_link
@@ -65,7 +66,11 @@ def show_link(ctx: click.Context, name: str, output: str) -> None:
 @click.pass_context
 def set_link(ctx: click.Context, name: str, file: str, reason: str | None, output: str) -> None:
     """Make a link, or replace it, from a YAML FILE (`-` for stdin) as the configuration writes it."""
-    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise InvalidRequest(f"{file} can't be read: {why}", cure="name a readable file in UTF-8") from error
     given = read_link(text, Path(file))
     _print(run_writing(ctx, lambda client: client.set_link(name, given, reason=reason)), output)
 

@@ -470,6 +470,7 @@ class LocalClient(Client):
             self.gateway,
             webhook_id,
             url,
+            actor=self.actor,
             actions=actions,
             registries=registries,
             model=model,
@@ -477,7 +478,7 @@ class LocalClient(Client):
         )
 
     async def delete_webhook(self, webhook_id: str) -> None:
-        await webhooks.delete_webhook(self.gateway, webhook_id)
+        await webhooks.delete_webhook(self.gateway, webhook_id, actor=self.actor)
 
     async def test_webhook(self, webhook_id: str) -> Attempt:
         return await webhooks.test_webhook(self.gateway, webhook_id)
@@ -488,7 +489,7 @@ class LocalClient(Client):
         return await webhooks.list_deliveries(self.gateway, webhook_id, states=tuple(states), limit=limit)
 
     async def redeliver(self, webhook_id: str, sequence: int) -> Delivery:
-        return await webhooks.redeliver(self.gateway, webhook_id, sequence)
+        return await webhooks.redeliver(self.gateway, webhook_id, sequence, actor=self.actor)
 
     # -- steps ---------------------------------------------------------------------------------------------
 

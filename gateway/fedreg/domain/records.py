@@ -33,7 +33,8 @@ class Change:
 
     `action` is a past-tense verb: created, deleted, stage_set, alias_set, alias_deleted, tags_set,
     description_set, approval_set, copied, link_set, link_deleted, promotion_requested, promotion_approved,
-    promotion_rejected, promotion_settled.
+    promotion_rejected, promotion_settled, webhook_set, webhook_deleted, webhook_redelivered. What concerns no model has
+    empty `registry` and `model`.
     """
 
     action: str

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 5.0  # how often a running gateway looks whether the head has moved
 ATTEMPTS = 3
 _TAIL = 4096
+_SIGNING = ("", "journal")  # a lock that no model has
 log = logging.getLogger(__name__)
 
 
@@ -35,25 +36,28 @@ async def get_audit_key(gateway: Gateway) -> AuditKey:
 async def check_key(gateway: Gateway) -> None:
     """Make or load the configured key, so that a gateway does not start without. Raises ConfigError."""
     if gateway.audit is not None:
-        await _get_key(gateway)
+        async with gateway.locks.hold(*_SIGNING):
+            await _get_key(gateway)
 
 
 async def sign_head(gateway: Gateway) -> Head | None:
     """Sign the journal's head where it has moved, keep it, and bring all anchors up to date; the new head or None.
 
+    One gateway at a time does so: a head goes to each address once, and each gateway's own files get all of them.
     A journal that lost what was signed last is not signed again. An anchor that fails is logged, and gets what it
     lacks the next time. Raises ConfigError for a bad key.
     """
     audit = gateway.audit
     if audit is None:
         return None
-    key = await _get_key(gateway)
-    signed = await _sign(gateway, key)
-    for anchor in audit.anchors:
-        try:
-            await _bring(gateway, anchor, signed)
-        except (OSError, FedregError) as error:
-            log.warning("anchor %s did not get the journal's head: %s", anchor.file or anchor.url, error)
+    async with gateway.locks.hold(*_SIGNING):
+        key = await _get_key(gateway)
+        signed = await _sign(gateway, key)
+        for anchor in audit.anchors:
+            try:
+                await _bring(gateway, anchor)
+            except (OSError, FedregError) as error:
+                log.warning("anchor %s did not get the journal's head: %s", anchor.file or anchor.url, error)
     return signed
 
 
@@ -143,15 +147,17 @@ async def _sign(gateway: Gateway, key: Ed25519PrivateKey) -> Head | None:
     return signed
 
 
-async def _bring(gateway: Gateway, anchor: AnchorSettings, signed: Head | None) -> None:
+async def _bring(gateway: Gateway, anchor: AnchorSettings) -> None:
     if anchor.file is not None:
         path, found = anchor.file, await gateway.store.read(heads.list_heads)
         await asyncio.to_thread(append_heads, path, found)
         return
-    last = signed or await gateway.store.read(heads.get_last)
-    if last is not None and gateway.anchored.get(anchor.url or "") != last.sequence:
+    address = anchor.url or ""
+    last = await gateway.store.read(heads.get_last)
+    if last is not None and not await gateway.store.read(lambda conn: heads.has_got(conn, address, last)):
+        await gateway.lease.require()
         await _post(anchor, last)
-        gateway.anchored[anchor.url or ""] = last.sequence
+        await gateway.store.write(lambda tx: heads.set_got(tx, address, last))
 
 
 async def _post(anchor: AnchorSettings, head: Head) -> None:

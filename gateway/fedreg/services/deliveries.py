@@ -1,7 +1,8 @@
 """Telling webhooks what the journal says: at least once, in order for each, and none waits for another.
 
 The journal is the outbox. A webhook's position is how far its entries were sorted into deliveries; both are rows, so
-that a gateway that was killed goes on where it was. Deliveries of one webhook are made by one task, one at a time.
+that a gateway that was killed goes on where it was. Deliveries of one webhook are made by one task, one at a time, at
+one gateway of several: another takes the webhook over when that one is gone.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from fedreg.domain.errors import FedregError
 from fedreg.domain.records import JournalEntry
 from fedreg.domain.webhooks import Attempt, Delivery, DeliveryState, Webhook
+from fedreg.services import duties
 from fedreg.services.gateway import Gateway
 from fedreg.services.webhook_messages import to_message
 from fedreg.services.webhook_sending import Sender, open_sender
@@ -45,11 +48,18 @@ async def deliver_for_ever(gateway: Gateway) -> None:
 
 
 async def deliver_due(gateway: Gateway, sender: Sender, webhook_id: str) -> int:
-    """Deliver all that is due to one webhook, in order; returns how many attempts that were."""
+    """Deliver all that is due to one webhook, in order; returns how many attempts that were.
+
+    Nothing is sent where another gateway serves it. Raises LeaseLost where another one has taken it over meanwhile.
+    """
+    duty = await duties.take(gateway, webhooks.duty_of(webhook_id))
+    if duty is None:
+        return 0
     attempts = 0
     while (due := await _find_due(gateway, webhook_id)) is not None:
         webhook, secret, delivery, entry = due
         message = to_message(entry, gateway.webhooks.source)
+        await duties.require(gateway, duty)
         attempt = await sender.send(webhook.url, message, secret, gateway.now())
         settled = settle(delivery, attempt, gateway.webhooks, gateway.now())
         await gateway.store.write(partial(webhooks.set_delivery, delivery=settled))
@@ -82,6 +92,9 @@ def settle(delivery: Delivery, attempt: Attempt, rules: WebhookSettings, now: da
 async def _deliver(gateway: Gateway, sender: Sender, webhook_id: str) -> int:
     try:
         return await deliver_due(gateway, sender, webhook_id)
+    except FedregError as error:
+        log.warning("webhook %s: %s", webhook_id, error)
+        return 0
     except Exception as error:  # the next look tries again, and other webhooks go on
         log.error("webhook %s can't be served", webhook_id, exc_info=error)
         return 0

@@ -177,7 +177,7 @@ async def set_approval(
         raise InvalidRequest("comment: the gateway holds decisions without one", cure="give the text as --reason")
     effect = plan_effect(ref.registry, ref.model, "approval", version_field(version, "approval"), after, version)
     made = await apply_change(gateway, [effect], actor=actor, reason=reason, kind=IntentKind.CHANGE)
-    await start_approved(gateway, ref.registry, ref.model)  # a gate may have waited for this word
+    await start_approved(gateway, version)  # a gate may have waited for this word
     return made
 
 

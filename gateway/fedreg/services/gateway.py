@@ -78,10 +78,14 @@ class Scans:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long a promotion waits before it tries its members again, in seconds: doubled from turn to turn."""
+    """How long a promotion waits before it tries its members again, in seconds: doubled from turn to turn.
+
+    `unlinked`: when it gives up where no link says so, as when a promotion that none concerned is taken back.
+    """
 
     first: float = 0.5
     longest: float = 30.0
+    unlinked: float = 3600.0
 
 
 @dataclass(slots=True)
@@ -112,7 +116,6 @@ class Gateway:
     stage_order: tuple[str, ...] = DEFAULT_ORDER
     links: Mapping[str, Link] = field(default_factory=dict)
     audit: AuditSettings | None = None
-    anchored: dict[str, int] = field(default_factory=dict)  # address -> the head that it has got from this process
     now: Callable[[], datetime] = utc_now
     lease: Lease = field(default_factory=SoleLease)
     locks: Locks = field(init=False)

@@ -100,13 +100,17 @@ class SoleLease:
 
 
 class SharedLease:
-    """Of one gateway of several. `on_lost` runs when it is lost: it stops what runs, and may begin anew."""
+    """Of one gateway of several. `on_lost` runs when it is lost: it stops what runs, and may begin anew.
+
+    `on_taken_over` runs after another one was given up: to go on with what it did outside of the engine.
+    """
 
     def __init__(self, store: Store, length: timedelta) -> None:
         assert isinstance(store.place, URL)
         self._store, self._url = store, store.place
         self.length = length
         self.on_lost: Callable[[], Awaitable[None]] | None = None
+        self.on_taken_over: Callable[[], Awaitable[None]] | None = None
         self._address: str | None = None
         self._presence: Presence | None = None
         self._valid_until = self._steady_from = 0.0
@@ -172,8 +176,10 @@ class SharedLease:
         if not await self._run(lambda: presence.try_lock(_TAKING_OVER)):
             return []
         taken: list[str] = []
+        gone: list[str] = []
         try:
-            for replica_id in await self._run(lambda: presence.give_up(self.length)):
+            gone = await self._run(lambda: presence.give_up(self.length))
+            for replica_id in gone:
                 adopted = await engine.adopt(replica_id)
                 await self._run(partial(presence.remove, replica_id))
                 log.info("replica %s is gone: took over %d operations", replica_id, len(adopted))
@@ -181,6 +187,8 @@ class SharedLease:
         finally:
             with suppress(StoreUnavailable):
                 await self._run(lambda: presence.unlock(_TAKING_OVER))
+        if gone and self.on_taken_over is not None:
+            await self.on_taken_over()
         return taken
 
     @property

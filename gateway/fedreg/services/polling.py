@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fedreg.domain.reports import RefreshReport
+from fedreg.services import duties
 from fedreg.services.gateway import Gateway
 from fedreg.services.refresh import refresh
 
@@ -20,7 +21,10 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def poll(gateway: Gateway, seconds: Mapping[str, float]) -> AsyncIterator[None]:
-    """Scan each registry every so many seconds, side by side, until the end of the block."""
+    """Scan each registry every so many seconds, side by side, until the end of the block.
+
+    One gateway of several polls a registry; another goes on when that one is gone.
+    """
     tasks = [asyncio.create_task(_poll_for_ever(gateway, name, every)) for name, every in seconds.items()]
     try:
         yield
@@ -50,6 +54,8 @@ async def _poll_for_ever(gateway: Gateway, registry: str, every: float) -> None:
 
 async def _succeeds(gateway: Gateway, registry: str) -> bool:
     try:
+        if await duties.take(gateway, f"poll {registry}") is None:
+            return True
         return (await poll_once(gateway, registry)).error is None
     except Exception as error:  # a mistake of ours or an adapter's must not end the polling
         log.error("poll of registry %r failed", registry, exc_info=error)

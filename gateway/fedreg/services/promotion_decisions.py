@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from fedreg.domain.errors import Conflict, Forbidden, GateClosed, NotFound
+from fedreg.domain.models import Version
 from fedreg.domain.promotions import GateView, MemberAction, MemberPlan, PromotionPlan, PromotionReport, Wish
 from fedreg.domain.records import (
     ENDED,
@@ -114,20 +115,26 @@ async def sweep_waiting(gateway: Gateway) -> None:
             await start_if_open(gateway, intent)
 
 
-async def start_approved(gateway: Gateway, registry: str, model: str) -> None:
-    """Start what an approval of this model, at a registry whose own word counts, has opened. Others are not asked."""
+async def start_approved(gateway: Gateway, version: Version) -> None:
+    """The same after a decision at a registry, for promotions whose gates count it; the others are not looked at."""
     for intent in await _list_waiting(gateway):
-        plan = msgspec.convert(intent.plan["promotion"], PromotionPlan)
-        gates = msgspec.convert(intent.plan["gates"], tuple[GateView, ...])
-        here = (registry, model) in {(plan.registry, plan.model), *(member.place for member in plan.members)}
-        if here and any(registry in gate.native for gate in gates) and not await expire(gateway, intent):
+        if _counts(intent, version) and not await expire(gateway, intent):
             await start_if_open(gateway, intent)
 
 
 async def _list_waiting(gateway: Gateway) -> list[Intent]:
-    return await gateway.store.read(
+    found: list[Intent] = await gateway.store.read(
         lambda conn: intents.list_intents(conn, states=(IntentState.WAITING,), limit=10_000)
     )
+    return found
+
+
+def _counts(intent: Intent, version: Version) -> bool:
+    """Whether a registry's approval of this version may open a gate of this promotion."""
+    plan = intent.plan["promotion"]
+    places = [plan, *plan["members"]]
+    asked = any(version.registry in gate["native"] for gate in intent.plan["gates"])
+    return asked and any((at["registry"], at["identity"]) == (version.registry, version.identity) for at in places)
 
 
 async def expire(gateway: Gateway, intent: Intent) -> bool:
@@ -152,8 +159,8 @@ async def roll_back(
 ) -> PromotionReport:
     """Take an ended promotion back: every value as it was before, in every member; copied versions stay.
 
-    What can't be taken back is told (`outcomes[].left`). Raises Conflict where it has not ended, has changed nothing,
-    or was taken back already.
+    What can't be taken back is told (`outcomes[].left`). One that failed, since a member did not answer in time, can be
+    repeated. Raises Conflict where the promotion has not ended, has changed nothing, or was taken back already.
     """
     intent = await get_promotion(gateway, promotion_id)
     if intent.state not in ENDED:
@@ -167,20 +174,30 @@ async def roll_back(
     ]
     if not done:
         raise Conflict(f"promotion {promotion_id!r} has changed nothing", cure="there is nothing to take back")
-    back = _rollback_intent(gateway, intent, done, actor, reason)
+    planned = _rollback_intent(gateway, intent, done, actor, reason)
 
     def commit(tx: Connection) -> Intent:
-        stored = intents.create(tx, back)
-        if stored is not back:
-            raise Conflict(f"promotion {promotion_id!r} was taken back by {stored.id!r}", cure="look at that one")
+        back = replace(planned, id=_next_rollback(tx, promotion_id))
+        intents.create(tx, back)
         journal.append(tx, requested_change(back), back.created_at)
-        return stored
+        return back
 
-    await gateway.store.write(commit)
+    back: Intent = await gateway.store.write(commit)
     await promises.start(gateway, back)
     if wait:
         await promises.wait(gateway, back.id)
     return await report_of(gateway, await promises.get_intent(gateway, back.id))
+
+
+def _next_rollback(tx: Connection, promotion_id: str) -> str:
+    """The id of a new rollback, after those that came to nothing. Raises Conflict for one that has not."""
+    turn, wanted = 1, f"{promotion_id}-rollback"
+    while (earlier := intents.get(tx, wanted)) is not None:
+        if earlier.state not in (IntentState.FAILED, IntentState.CANCELLED):
+            raise Conflict(f"promotion {promotion_id!r} was taken back by {earlier.id!r}", cure="look at that one")
+        turn += 1
+        wanted = f"{promotion_id}-rollback-{turn}"
+    return wanted
 
 
 def _rollback_intent(gateway: Gateway, intent: Intent, done: list[Effect], actor: Actor, reason: str | None) -> Intent:
@@ -207,7 +224,6 @@ def _rollback_intent(gateway: Gateway, intent: Intent, done: list[Effect], actor
         shown,
         actor=actor,
         reason=reason,
-        intent_id=f"{intent.id}-rollback",
         rollback_of=intent.id,
     )
 

@@ -15,14 +15,15 @@ from sqlalchemy import Connection
 
 from fedreg.domain.errors import FedregError, StoreError
 from fedreg.domain.promotions import MemberOutcome, MemberPlan, MemberState
-from fedreg.domain.records import ENDED, IntentState
+from fedreg.domain.records import ENDED, Effect, EffectState, IntentState
 from fedreg.engine.port import Context
 from fedreg.services.gateway import Gateway
+from fedreg.services.intents import get_intent
 from fedreg.services.promotion_intents import end_failed, settled_change
 from fedreg.services.promotion_members import bring_member, name_of, revert_member
 from fedreg.services.promotion_start import Start, prepare
 from fedreg.services.promotion_waits import pause
-from fedreg.store import intents, journal
+from fedreg.store import effects, intents, journal
 
 
 async def run_promotion(gateway: Gateway, ctx: Context, args: dict[str, Any]) -> Any:
@@ -110,10 +111,15 @@ async def _take_back(
 
 async def _settle(gateway: Gateway, intent_id: str, outcomes: list[MemberOutcome]) -> Any:
     """The end: with all members there, or with the error of the first that is not."""
+    intent = await get_intent(gateway, intent_id)
+    rollback_of = intent.plan.get("rollback_of")
+    if rollback_of:
+        rows = await gateway.store.read(lambda conn: effects.list_effects(conn, intent_id))
+        outcomes = [_with_left(one, rows) for one in outcomes]
     result = {"outcomes": msgspec.to_builtins(outcomes)}
     failed = [one for one in outcomes if one.state is MemberState.FAILED]
     taken_back = any(one.state is MemberState.REVERTED for one in outcomes)
-    error = _summary(failed, taken_back) if failed else None
+    error = (_left_summary(failed, rollback_of) if rollback_of else _summary(failed, taken_back)) if failed else None
     state = IntentState.FAILED if failed else IntentState.SUCCEEDED
     now = gateway.now()
 
@@ -143,6 +149,31 @@ def _summary(failed: list[MemberOutcome], taken_back: bool) -> FedregError:
         f"{len(failed)} of the members failed ({names}), {done}: {first.message}",
         registry=first.registry,
         cure=first.cure or "mend the cause and promote again, or roll it back",
+        details={**first.details, "members": [f"{one.registry}:{one.model}" for one in failed]},
+    )
+
+
+def _with_left(outcome: MemberOutcome, rows: list[Effect]) -> MemberOutcome:
+    """A member that a rollback did not reach, with what is still to be taken back there."""
+    if outcome.state is not MemberState.FAILED:
+        return outcome
+    here = [one for one in rows if (one.registry, one.model) == (outcome.registry, outcome.model)]
+    left = [
+        {"field": one.field, "version": one.version, "error": outcome.error}
+        for one in here
+        if one.state is not EffectState.DONE
+    ]
+    return replace(outcome, left=tuple(left))
+
+
+def _left_summary(failed: list[MemberOutcome], rollback_of: str) -> FedregError:
+    """The error of a rollback that gave up."""
+    first = FedregError.from_dict(dict(failed[0].error or {}))
+    left = [f"{one.registry}:{one.model} {what['field']}" for one in failed for what in one.left]
+    return type(first)(
+        f"not taken back: {', '.join(left) or 'nothing'}: {first.message}",
+        registry=first.registry,
+        cure=f"when it answers again: fedreg promotions rollback {rollback_of}",
         details={**first.details, "members": [f"{one.registry}:{one.model}" for one in failed]},
     )
 

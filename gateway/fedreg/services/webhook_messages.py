@@ -68,5 +68,7 @@ def _encode(message_id: str, source: str, about: Mapping[str, object]) -> bytes:
 
 
 def _subject(change: Change) -> str:
+    if not change.registry:  # of a webhook itself
+        return f"webhook:{(change.after or change.before)['webhook']}"
     ref = Ref(change.registry, change.model)
     return str(ref if change.version is None else ref.at_version(change.version))

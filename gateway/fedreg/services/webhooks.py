@@ -10,15 +10,17 @@ from urllib.parse import SplitResult, urlsplit
 from sqlalchemy import Connection
 
 from fedreg.domain.errors import Conflict, InvalidRequest
+from fedreg.domain.records import Actor
 from fedreg.domain.refs import REGISTRY_NAME
 from fedreg.domain.webhooks import Attempt, Delivery, DeliveryState, Webhook
 from fedreg.registries.manifests import nearest
 from fedreg.services.addresses import AddressRules
 from fedreg.services.effects import list_actions
 from fedreg.services.gateway import Gateway
+from fedreg.services.webhook_entries import to_deletion, to_redelivery, to_setting
 from fedreg.services.webhook_messages import make_secret, to_test
 from fedreg.services.webhook_sending import open_sender
-from fedreg.store import webhooks
+from fedreg.store import journal, webhooks
 
 LONGEST_URL = 2048
 
@@ -38,6 +40,7 @@ async def set_webhook(
     webhook_id: str,
     url: str,
     *,
+    actor: Actor,
     actions: Collection[str] = (),
     registries: Collection[str] = (),
     model: str | None = None,
@@ -65,16 +68,24 @@ async def set_webhook(
     )
 
     def store(tx: Connection) -> Webhook:
-        known = {one.id for one in webhooks.list_webhooks(tx)}
-        kept = wanted if new_secret or webhook_id not in known else replace(wanted, secret=None)
+        before = webhooks.find_webhook(tx, webhook_id)
+        kept = wanted if new_secret or before is None else replace(wanted, secret=None)
+        journal.append(tx, to_setting(before, kept, actor), now)
         return webhooks.set_webhook(tx, kept, now)
 
     return await gateway.store.write(store)
 
 
-async def delete_webhook(gateway: Gateway, webhook_id: str) -> None:
+async def delete_webhook(gateway: Gateway, webhook_id: str, *, actor: Actor) -> None:
     """Remove a webhook, its deliveries and dead letters. Raises NotFound."""
-    await gateway.store.write(lambda tx: webhooks.delete_webhook(tx, webhook_id))
+    now = gateway.now()
+
+    def commit(tx: Connection) -> None:
+        before = webhooks.get_webhook(tx, webhook_id)
+        webhooks.delete_webhook(tx, webhook_id)
+        journal.append(tx, to_deletion(before, actor), now)
+
+    await gateway.store.write(commit)
 
 
 async def list_deliveries(
@@ -91,7 +102,7 @@ async def list_deliveries(
     )
 
 
-async def redeliver(gateway: Gateway, webhook_id: str, sequence: int) -> Delivery:
+async def redeliver(gateway: Gateway, webhook_id: str, sequence: int, *, actor: Actor) -> Delivery:
     """Have a message sent again, out of its order, as soon as the gateway that is served comes to it.
 
     Raises NotFound, and Conflict for one that is on its way already.
@@ -104,6 +115,7 @@ async def redeliver(gateway: Gateway, webhook_id: str, sequence: int) -> Deliver
             raise Conflict(f"delivery {sequence} to {webhook_id!r} is {known.state.value} already", cure="wait for it")
         again = replace(known, state=DeliveryState.REDELIVERING, attempts=0, first_at=None, next_at=now, updated_at=now)
         webhooks.set_delivery(tx, again)
+        journal.append(tx, to_redelivery(known, again, actor), now)
         return again
 
     return await gateway.store.write(store)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
 from fedreg.domain.evidence import Head
-from fedreg.store.schema import heads, journal, meta
+from fedreg.store.dialects import insert as upsert
+from fedreg.store.schema import anchors, heads, journal, meta
 
 
 def get_store_id(conn: Connection) -> str:
@@ -38,3 +40,20 @@ def is_in_chain(conn: Connection, head: Head) -> bool:
     """Whether the journal still has the entry that was signed."""
     found: Any = conn.scalar(select(journal.c.hash).where(journal.c.sequence == head.sequence))
     return bool(found == head.hash)
+
+
+def has_got(conn: Connection, address: str, head: Head) -> bool:
+    """Whether an address outside was brought this head, or a later one of the same key."""
+    row = conn.execute(select(anchors).where(anchors.c.address == _hash(address))).first()
+    return row is not None and row.key_id == head.key_id and row.sequence >= head.sequence
+
+
+def set_got(tx: Connection, address: str, head: Head) -> None:
+    """An address outside has got a head."""
+    values = {"sequence": head.sequence, "key_id": head.key_id}
+    row = upsert(tx, anchors).values(address=_hash(address), **values)
+    tx.execute(row.on_conflict_do_update(index_elements=["address"], set_=values))
+
+
+def _hash(address: str) -> str:
+    return hashlib.sha256(address.encode("utf-8", "surrogatepass")).hexdigest()

@@ -12,11 +12,11 @@ from sqlalchemy.types import TypeDecorator
 from fedreg.domain.errors import AlreadyExists, IntegrityError
 from fedreg.store import chain
 from fedreg.store.dialects import is_postgresql
-from fedreg.store.schema import facets, meta, metadata, model_text, replicas
+from fedreg.store.schema import duties, facets, meta, metadata, model_text, replicas
 
 _BATCH = 1000
-_LEFT_OUT = (facets, replicas)
-"""Counts, which triggers keep, and the gateways of the other store."""
+_LEFT_OUT = (facets, replicas, duties)
+"""Counts, which triggers keep, and the gateways of the other store with what they do."""
 
 Announce = Callable[[str, int], None]
 

@@ -59,6 +59,21 @@ journal = Table(
 )
 
 # Signed heads of the journal's chain.
+duties = Table(
+    "duties",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("replica_id", Text, nullable=False),
+)
+
+anchors = Table(
+    "anchors",
+    metadata,
+    Column("address", Text, primary_key=True),  # a hash: the address may have a token in it
+    Column("sequence", BigInteger, nullable=False),
+    Column("key_id", Text, nullable=False),
+)
+
 heads = Table(
     "heads",
     metadata,

@@ -19,7 +19,7 @@ from fedreg.store.place import Place, describe
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0009"
+HEAD = "0010"
 _FILE_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 _SERVER_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 _HAS_TRIGRAMS = "SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'"

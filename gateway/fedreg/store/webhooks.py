@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from fedreg.domain.errors import NotFound
 from fedreg.domain.webhooks import Delivery, DeliveryState, Webhook
-from fedreg.store import journal
+from fedreg.store import duties, journal
 from fedreg.store.schema import deliveries, webhooks
 from fedreg.store.schema import journal as entries
 
@@ -70,6 +70,12 @@ def delete_webhook(tx: Connection, webhook_id: str) -> None:
     get_webhook(tx, webhook_id)
     tx.execute(delete(deliveries).where(deliveries.c.webhook_id == webhook_id))
     tx.execute(delete(webhooks).where(webhooks.c.id == webhook_id))
+    duties.remove(tx, duty_of(webhook_id))
+
+
+def duty_of(webhook_id: str) -> str:
+    """What it is called to serve a webhook."""
+    return f"webhook {webhook_id}"
 
 
 def has_news(conn: Connection, webhook: Webhook) -> bool:

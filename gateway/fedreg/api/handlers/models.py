@@ -13,7 +13,7 @@ from fedreg.api.encoding import Listing, Origin, Reply, Request
 from fedreg.api.idempotency import request_key
 from fedreg.api.paging import PageQuery
 from fedreg.domain.models import Model, ModelDraft, ModelQuery
-from fedreg.domain.records import IntentState
+from fedreg.domain.records import Intent, IntentState
 from fedreg.domain.refs import Ref, parse_selector
 from fedreg.services import catalog, edits
 
@@ -78,11 +78,20 @@ async def set_alias(request: web.Request, *, body: AliasTarget) -> Reply[Model]:
     target = Ref(ref.registry, ref.model, parse_selector(text[1:])) if text[:1] == "@" else ref.at_version(text)
     alias = request.match_info["alias"]
     made = await edits.set_alias(gateway, target, alias, actor=actor_of(request), reason=body.reason)
-    status = 202 if made.state is IntentState.WAITING else 200  # at the gate of a link
-    return Reply(await catalog.get_model(gateway, ref), headers=operation_headers(made), status=status)
+    model = await catalog.get_model(gateway, ref)
+    if made.state is IntentState.WAITING:  # at the gate of a link
+        return Reply(model, headers=_to_follow(made), status=202)
+    return Reply(model, headers=operation_headers(made))
 
 
 async def delete_alias(request: web.Request, *, query: Reason) -> Reply[None]:
     ref, alias = await pin_model(request), request.match_info["alias"]
     made = await edits.delete_alias(gateway_of(request), ref, alias, actor=actor_of(request), reason=query.reason)
-    return Reply(None, headers=operation_headers(made), status=202 if made.state is IntentState.WAITING else 204)
+    if made.state is IntentState.WAITING:
+        return Reply(None, headers=_to_follow(made), status=202)
+    return Reply(None, headers=operation_headers(made), status=204)
+
+
+def _to_follow(made: Intent) -> dict[str, str]:
+    """The headers of a change that waits for people."""
+    return {**operation_headers(made), "Location": f"/v1/operations/{made.id}"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from fedreg.api.context import gateway_of, principal_of
+from fedreg.api.context import actor_of, gateway_of, principal_of
 from fedreg.api.encoding import Listing, Reply, Request
 from fedreg.api.paging import PageQuery, cut_page, end_page, parse_sequence
 from fedreg.domain.errors import NotFound
@@ -41,6 +41,7 @@ async def set_webhook(request: web.Request, *, body: NewWebhook) -> Reply[Webhoo
         gateway_of(request),
         body.id,
         body.url,
+        actor=actor_of(request),
         actions=body.actions,
         registries=body.registries,
         model=body.model,
@@ -57,7 +58,7 @@ async def get_webhook(request: web.Request) -> Webhook:
 
 async def delete_webhook(request: web.Request) -> None:
     _require(request)
-    await webhooks.delete_webhook(gateway_of(request), _id(request))
+    await webhooks.delete_webhook(gateway_of(request), _id(request), actor=actor_of(request))
 
 
 async def test_webhook(request: web.Request) -> Attempt:
@@ -82,7 +83,7 @@ async def redeliver(request: web.Request) -> Delivery:
     text = request.match_info["sequence"]
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise NotFound(f"delivery {text!r:.40} does not exist", cure="deliveries are numbered as the journal is")
-    return await webhooks.redeliver(gateway_of(request), _id(request), int(text))
+    return await webhooks.redeliver(gateway_of(request), _id(request), int(text), actor=actor_of(request))
 
 
 def _id(request: web.Request) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import json
 import logging
@@ -65,8 +66,11 @@ IMPORTED = (
 
 def main() -> None:
     """Fork for each line of standard input; ends with it, and with the last process."""
+    gc.disable()
     for module in IMPORTED:
         import_module(module)
+    gc.freeze()  # a million objects, which each child would look through, and copy for it
+    gc.enable()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)

@@ -93,6 +93,11 @@ MANIFEST = AdapterManifest(
 )
 
 
+def forget() -> None:
+    manifests.load_manifest.cache_clear()
+    manifests._plugins.cache_clear()
+
+
 class Plugin:
     """A module that an entry point names; `install` adds more entry points."""
 
@@ -107,18 +112,18 @@ class Plugin:
 
     def install(self, kind: str, dotted: str = f"{MODULE}:MANIFEST") -> None:
         self.entries.append(EntryPoint(kind, dotted, manifests.ENTRY_POINT_GROUP))
-        manifests.load_manifest.cache_clear()
+        forget()
 
     def set_manifest(self, manifest: object) -> None:
         self.module.MANIFEST = manifest  # type: ignore[attr-defined]
-        manifests.load_manifest.cache_clear()
+        forget()
 
 
 @pytest.fixture(autouse=True)
 def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
     ToyAdapter.opened, ToyAdapter.closed, ToyAdapter.failures, ToyAdapter.gate = [], [], [], None
     yield Plugin(monkeypatch)
-    manifests.load_manifest.cache_clear()
+    forget()
 
 
 def test_built_in_kinds_and_plugins_are_listed() -> None:

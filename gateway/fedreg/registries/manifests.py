@@ -88,5 +88,6 @@ def _find_manifest(kind: str) -> str:
     return found[0]
 
 
+@cache  # each look reads the metadata of every installed distribution
 def _plugins() -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=ENTRY_POINT_GROUP))

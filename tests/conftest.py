@@ -70,7 +70,7 @@ def migrated_once() -> Iterator[None]:
     for each, and as much for the engine's. Older stores, and those of processes that a test starts, go the long way.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(upgrade, "migrate", _once(upgrade.migrate, lambda connection, _: driver(connection)))
+        patch.setattr(upgrade, "migrate", _once(upgrade.migrate, lambda connection, _: driver(connection), _rename))
         if "dbos" in sys.modules:  # a second, which only tests of the engine pay
             from dbos._sys_db_sqlite import SQLiteSystemDatabase as Engine
 
@@ -79,7 +79,14 @@ def migrated_once() -> Iterator[None]:
         yield
 
 
-def _once(migrate: Callable[..., None], lower: Callable[..., Any]) -> Callable[..., None]:
+def _rename(connection: sqlite3.Connection) -> None:
+    """Make a copied store another one: with an id and a key of its own."""
+    connection.execute("UPDATE meta SET value = lower(hex(randomblob(length(value) / 2)))")
+
+
+def _once(
+    migrate: Callable[..., None], lower: Callable[..., Any], finish: Callable[[sqlite3.Connection], None] | None = None
+) -> Callable[..., None]:
     """`migrate`, which makes the same of every empty database; `lower` finds its connection among the arguments."""
     made: dict[Any, sqlite3.Connection] = {}
 
@@ -89,6 +96,8 @@ def _once(migrate: Callable[..., None], lower: Callable[..., Any]) -> Callable[.
             migrate(*arguments)
         elif revision in made:
             made[revision].backup(connection)
+            if finish is not None:
+                finish(connection)
         else:
             migrate(*arguments)
             first = sqlite3.connect(":memory:", check_same_thread=False)

@@ -14,11 +14,15 @@ CELLS = ("points", "struck", "lost", "doubled", "end state differs")
 
 @dataclass
 class Tally:
-    """What came of the points of one fault on one database. `notes` is what went wrong, which must be nothing."""
+    """What came of the points of one fault on one database.
+
+    `notes` is what went wrong, which must be nothing; `slowest` the longest time that another gateway took to finish.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     told: list[Any] = field(default_factory=list)
+    slowest: float | None = None
 
 
 class FaultTable:
@@ -32,13 +36,16 @@ class FaultTable:
 
     def show(self) -> None:
         """Print it, and a line for each thing that went wrong."""
-        table = Table("fault", "database", *CELLS, title="a promotion over five members, one of each kind")
+        table = Table(
+            "fault", "database", *CELLS, "slowest take-over", title="a promotion over five members, one of each kind"
+        )
         for (fault, database), tally in self.rows.items():
-            table.add_row(fault, database, *(str(tally.counts[cell]) for cell in CELLS))
+            slowest = "" if tally.slowest is None else f"{tally.slowest:.1f} s"
+            table.add_row(fault, database, *(str(tally.counts[cell]) for cell in CELLS), slowest)
         totals = sum((tally.counts for tally in self.rows.values()), Counter[str]())
         table.add_section()
         table.add_row("all", "", *(str(totals[cell]) for cell in CELLS))
-        console = Console(width=120)
+        console = Console(width=140)
         console.print(table)
         for note in [note for tally in self.rows.values() for note in tally.notes]:
             console.print(note, markup=False)

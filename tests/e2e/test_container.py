@@ -55,8 +55,7 @@ from .mlflow_models import Mlflow
 MODEL = "drained"
 LARGE = "weights.bin"
 FILES = {"MLmodel": b"flavors: {}\n", "a.bin": b"a" * 300_000, "größe.bin": b"\x00\x01" * 700, "empty": b""}
-# 25 MiB: four parts
-FILES[LARGE] = b"".join(hashlib.sha256(bytes([n % 256, n // 256])).digest() * 1024 for n in range(800))
+FILES[LARGE] = b"".join(hashlib.sha256(bytes([n % 256, n // 256])).digest() * 1024 for n in range(2048))  # 64 MiB
 KEY = {"Idempotency-Key": "copy-of-drained-1"}
 REQUEST = {"source": f"mlflow-prod:{MODEL}@version:1", "target": f"sm-eu:{MODEL}"}
 

@@ -64,16 +64,23 @@ class Promotions:
         self._before = home / "before"
 
     async def prepare(self) -> Calm:
-        """Make the state before, and run once undisturbed."""
+        """Make the state before, and run undisturbed."""
         self._before.mkdir()
         status, told = await self.process(self._before, "prepare")
         assert status == 0, told
         self._kept = self.members.keep()
-        home, began = await self.begin(), time.monotonic()
+        await self._run()  # the members' caches are filled by it
+        began = time.monotonic()
+        home, told = await self._run()
+        seconds = time.monotonic() - began
+        steps = len((home / "steps").read_text().splitlines())
+        return Calm(told, self.members.histories, steps, tuple(self.members.writes), seconds)
+
+    async def _run(self) -> tuple[Path, Any]:
+        home = await self.begin()
         status, told = await self.process(home, "run")
         assert status == 0, told
-        steps = len((home / "steps").read_text().splitlines())
-        return Calm(told, self.members.histories, steps, tuple(self.members.writes), time.monotonic() - began)
+        return home, told
 
     async def begin(self) -> Path:
         """A home of its own with the store as it was before, the members too."""
@@ -90,7 +97,7 @@ class Promotions:
             await asyncio.sleep(0.01)
 
     async def process(self, home: Path, where: str) -> tuple[int, Any]:
-        """Exit status and result of one process; what it told where it failed."""
+        """Exit status and result of one process; what it told where it failed, None where it was killed."""
         config = write_config(self.members, home, self.database.url(home))
         result, log = home / "result.json", home / "steps"
         result.unlink(missing_ok=True)
@@ -98,8 +105,8 @@ class Promotions:
         child = self.forker.begin(config=str(config), where=where, result=str(result), log=str(log))
         self.members.strike = partial(os.kill, await child.told("pid"), signal.SIGKILL)
         status = int(await child.told("status"))
-        text = result.read_text() if result.exists() else "null"
-        return status, json.loads(text) if status == 0 else text
+        text = result.read_text() if result.exists() else None
+        return status, json.loads(text) if text is not None and status == 0 else text
 
 
 async def strike_one(promotions: Promotions, fault: str, at: float, calm: Calm, tally: Tally) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-CELLS = ("points", "struck", "lost", "doubled", "end state differs")
+CELLS = ("points", "struck", "lost", "doubled", "end state differs", "in flight")
 
 
 @dataclass
 class Tally:
     """What came of the points of one fault on one database.
 
+    Of `counts`, "in flight" are requests that a stopped gateway had begun, and that arrived when it went on.
     `notes` is what went wrong, which must be nothing; `slowest` the longest time that another gateway took to finish.
     """
 

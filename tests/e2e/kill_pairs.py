@@ -97,10 +97,12 @@ async def strike_pair(promotions: Promotions, fault: str, at: float, calm: Calm,
         await two.finished()
         tally.slowest = max(tally.slowest or 0.0, time.monotonic() - began)
         if fault == STOPPED:
-            written = len(members.writes)
+            written, reached = len(members.writes), members.state()
             one.signal(signal.SIGCONT)
             await one.said(TAKEN_OVER)
-            if len(members.writes) != written:
+            await promotions.at_rest()
+            tally.counts["in flight"] += len(members.writes) - written
+            if members.state() != reached or len(members.writes) - written > len(reached):
                 tally.notes.append(f"{fault} {at:g}: gone on with, it wrote {members.writes[written:]}")
         with suppress(aiohttp.ClientError, AssertionError):  # cut off, or told that another one goes on
             await asked

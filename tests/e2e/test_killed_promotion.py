@@ -95,7 +95,7 @@ async def test_killed_at_every_point(promotions: Promotions) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(5400)
 async def test_other_faults(promotions: Promotions) -> None:
-    """Replies lost, requests applied late, members down or throttling (one for a minute); servers, gateways."""
+    """Replies lost, requests applied late, members down or throttling (one for a minute), a restarted server."""
     calm = await promotions.prepare()
     chance = random.Random(3)
     points: list[Point] = [(fault, at) for fault in (LOST, LATE) for at in range(1, len(calm.writes) + 1)]
@@ -103,9 +103,18 @@ async def test_other_faults(promotions: Promotions) -> None:
     points += [(BUSY, MINUTE)]
     if isinstance(promotions.database, ServerDatabases):
         points += [(RESTART, chance.uniform(0.0, calm.seconds)) for _ in range(10)]
-        points += [(fault, at) for fault in PAIR for at in range(1, len(calm.writes) + 1)]
     tallies = await strike_all(promotions, calm, points)
     assert all(tally.counts["struck"] for tally in tallies)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+async def test_one_of_two_gateways(promotions: Promotions) -> None:
+    """Killed or stopped at every request that writes: the other finishes."""
+    if isinstance(promotions.database, SqliteFiles):
+        pytest.skip("several gateways need a server")
+    calm = await promotions.prepare()
+    await strike_all(promotions, calm, [(fault, at) for fault in PAIR for at in range(1, len(calm.writes) + 1)])
 
 
 @pytest.mark.soak

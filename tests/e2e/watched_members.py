@@ -99,7 +99,11 @@ class Members:
             member.state.restore(kept[name])
         self.writes, self.aim, self.refusal = [], None, None
         self.struck.clear()
-        self.histories = {name: [member.look()] for name, member in self.by_name.items()}
+        self.histories = {name: [now] for name, now in self.state().items()}
+
+    def state(self) -> dict[str, Stages]:
+        """What each member has now."""
+        return {name: member.look() for name, member in self.by_name.items()}
 
     def refuses(self, name: str) -> str | None:
         """How a member refuses what comes now."""
@@ -147,8 +151,8 @@ class Members:
             self.busy -= 1
 
     def _note(self) -> None:
-        for name, member in self.by_name.items():
-            if (now := member.look()) != self.histories[name][-1]:
+        for name, now in self.state().items():
+            if now != self.histories[name][-1]:
                 self.histories[name].append(now)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -17,6 +18,7 @@ from fedreg.services import lease as leases
 from fedreg.services.lease import SharedLease
 from fedreg.store import replicas
 from fedreg.store.database import Store
+from fedreg.store.dialects import WRITING
 
 HOUR = timedelta(hours=1)
 
@@ -117,6 +119,41 @@ async def test_the_locks_of_who_is_given_up_end(postgresql_url: str) -> None:
         await mine.take_over(cast(Any, Adopting()))
         async with mine.hold("churn"):
             pass
+
+
+async def test_who_was_stopped_over_its_work_is_taken_over(postgresql_url: str) -> None:
+    """It had the writers' lock, and the one for taking over."""
+    async with gateway(postgresql_url) as (theirs, stopped), gateway(postgresql_url) as (store, mine):
+        late, presence = stopped.executor_id, stopped._presence
+        assert presence is not None
+        assert presence.try_lock("take over")
+        within, ended = threading.Event(), threading.Event()
+
+        def stop(tx: Connection) -> None:
+            if not within.is_set():
+                within.set()
+                ended.wait()
+
+        writing = asyncio.create_task(theirs.write(stop))
+        await asyncio.to_thread(within.wait)
+        ago = "UPDATE replicas SET seen_at = seen_at - 3601000000 WHERE id = %s"
+        await asyncio.to_thread(_execute, postgresql_url, ago, late)
+        assert await mine.take_over(cast(Any, Adopting())) == [f"copy-of-{late}"]
+        assert await store.write(_say) == 1
+        ended.set()
+        with pytest.raises(LeaseLost):
+            await writing
+
+
+async def test_who_waits_for_a_writer_goes_on_living(postgresql_url: str) -> None:
+    """The one that is late can't be given up yet; signs of life come from the thread that tries to."""
+    async with gateway(postgresql_url, timedelta(seconds=2)) as (_, mine):
+        await asyncio.to_thread(_execute, postgresql_url, "INSERT INTO replicas VALUES ('dead', NULL, 1, 1)")
+        with psycopg.connect(postgresql_url) as writing:
+            writing.execute("SELECT pg_advisory_xact_lock(%s)", [WRITING])
+            with pytest.raises(StoreUnavailable, match="lock timeout"):
+                await mine.take_over(cast(Any, Adopting()))
+        assert await mine.take_over(cast(Any, Adopting())) == ["copy-of-dead"]
 
 
 async def test_a_lost_lease_is_told_by_the_next_sign_of_life(postgresql_url: str) -> None:

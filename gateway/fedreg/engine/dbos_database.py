@@ -25,8 +25,10 @@ def _open_sqlite(url: str, threads: int) -> sa.Engine:
 
 
 def _open_postgresql(url: str, threads: int) -> sa.Engine:
-    """Errors quote no parameters: they may hold what is copied."""
-    return sa.create_engine(
+    """Errors quote no parameters: they may hold what is copied. A process that is stopped in the middle of a
+    transaction must not stop who takes its workflows over.
+    """
+    database = sa.create_engine(
         sa.make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=threads + 4,
         max_overflow=0,
@@ -34,6 +36,13 @@ def _open_postgresql(url: str, threads: int) -> sa.Engine:
         hide_parameters=True,
         connect_args={"application_name": "fedreg engine", "connect_timeout": 10},
     )
+
+    @sa.event.listens_for(database, "connect")
+    def limit(connection: Any, _record: Any) -> None:
+        connection.execute("SELECT set_config('idle_in_transaction_session_timeout', '10s', false)")
+        connection.commit()
+
+    return database
 
 
 def _configure(connection: Any, _record: Any) -> None:

@@ -46,13 +46,20 @@ _SETTINGS = {
     "lock_timeout": "60s",
     "client_min_messages": "warning",
 }
+# While it writes a session has its replica's name, by which others end it where the replica is given up.
 _BEGIN = text(
-    "SELECT pg_advisory_xact_lock(:writing), set_config('synchronous_commit', :commit, true), "
+    "SELECT set_config('application_name', :name, true), pg_advisory_xact_lock(:writing), "
+    "set_config('synchronous_commit', :commit, true), "
     "CAST(pg_current_xact_id() AS TEXT) AS id"
 )
 _KEPT = text("SELECT current_setting('synchronous_commit'), current_schema()")
 _BECAME = text("SELECT pg_xact_status(CAST(:id AS xid8))")
 _READERS = 4  # threads: they wait more than they work
+
+
+def session_name(replica_id: str) -> str:
+    """What the server calls the sessions of a replica."""
+    return f"fedreg {replica_id}"
 
 
 class Lost(Exception):
@@ -172,9 +179,9 @@ class PostgresqlSession:
         connection = self._connected()
         try:
             with connection.begin():
-                row = connection.execute(
-                    _BEGIN, {"writing": WRITING, "commit": self._commit if durable else "off"}
-                ).one()
+                name = "fedreg" if self.replica is None else session_name(self.replica)
+                commit = self._commit if durable else "off"
+                row = connection.execute(_BEGIN, {"name": name, "writing": WRITING, "commit": commit}).one()
                 if self._was_committed(connection):
                     return
                 if self.replica is not None and not replicas.is_alive(connection, self.replica):

@@ -16,12 +16,15 @@ from sqlalchemy.exc import DBAPIError
 
 from fedreg.store import replicas
 from fedreg.store.dialects import WRITING
-from fedreg.store.postgresql import is_lost, open_connection
+from fedreg.store.postgresql import is_lost, open_connection, session_name
 
 T = TypeVar("T")
 _TRY = text("SELECT pg_try_advisory_lock(:key)")
 _UNLOCK = text("SELECT pg_advisory_unlock(:key)")
 _WRITING = text("SELECT pg_advisory_xact_lock(:key)")
+# A writer that is stopped, and not late yet, holds that lock; signs of life wait behind who waits for it.
+_WAIT_NO_LONGER = text("SELECT set_config('lock_timeout', :time, true)")
+_WAITS = 4  # in the time of a lease
 _END_SESSIONS = text(
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
     "WHERE application_name = :name AND datname = current_database() AND usename = current_user"
@@ -53,11 +56,11 @@ class Presence:
 
     def give_up(self, lease: timedelta) -> list[str]:
         """Give up replicas whose lease has ended: they write no more, and hold no lock. The ids to be taken over."""
-
-        if not self._transact(lambda tx: replicas.has_late(tx, lease)):
+        if not self.end_late_sessions(lease):
             return []
 
         def run(tx: Connection) -> list[str]:
+            tx.execute(_WAIT_NO_LONGER, {"time": f"{round(lease.total_seconds() * 1000 / _WAITS)}ms"})
             # With the writers' lock: a transaction of theirs is either committed by now, or refused.
             tx.execute(_WRITING, {"key": WRITING})
             return replicas.give_up(tx, lease, self.replica_id)
@@ -66,6 +69,16 @@ class Presence:
         for replica_id in given_up:
             self._end_sessions(session_name(replica_id))
         return given_up
+
+    def end_late_sessions(self, lease: timedelta) -> list[str]:
+        """End the sessions of replicas whose lease has ended, which are returned: with them end their locks.
+
+        One that was stopped in the middle of its work may hold what others need to give it up.
+        """
+        late = self._transact(lambda tx: replicas.list_late(tx, lease, self.replica_id))
+        for replica_id in late:
+            self._end_sessions(session_name(replica_id))
+        return late
 
     def remove(self, replica_id: str) -> None:
         """Forget a replica, when what it left is taken over."""
@@ -117,11 +130,6 @@ class Presence:
                     opened.execute(_TRY, {"key": key})
             self._connection = opened
         return self._connection
-
-
-def session_name(replica_id: str) -> str:
-    """What the server calls the sessions of a replica."""
-    return f"fedreg {replica_id}"
 
 
 def _key(name: str) -> int:

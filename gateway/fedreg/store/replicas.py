@@ -57,9 +57,10 @@ def is_alive(conn: Connection, replica_id: str) -> bool:
     return conn.scalar(select(replicas.c.id).where(*mine)) is not None
 
 
-def has_late(conn: Connection, lease: timedelta) -> bool:
-    """Whether some replica was not seen for longer than its lease."""
-    return conn.scalar(select(replicas.c.id).where(replicas.c.seen_at < now(conn) - lease).limit(1)) is not None
+def list_late(conn: Connection, lease: timedelta, by: str) -> list[str]:
+    """The other replicas that were not seen for longer than their lease, or are given up already."""
+    late = (replicas.c.seen_at < now(conn) - lease, replicas.c.id != by)
+    return list(conn.scalars(select(replicas.c.id).where(*late)))
 
 
 def give_up(tx: Connection, lease: timedelta, by: str) -> list[str]:

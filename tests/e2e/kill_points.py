@@ -122,7 +122,7 @@ async def strike_one(promotions: Promotions, fault: str, at: float, calm: Calm, 
     if restarting is not None:
         await restarting
     tally.told.append(told)
-    tally.counts["struck"] += status == -signal.SIGKILL or members.struck.is_set() or fault == RESTART
+    tally.counts["struck"] += status != 0 or members.struck.is_set() or fault == RESTART
     members.aim = members.refusal = None
     if status != 0:
         status, told = await promotions.process(home, "resume")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from typing import Any
+
 import pytest
 
 from fedreg.client.local import LocalClient
-from fedreg.domain.errors import InvalidRequest, NotFound
+from fedreg.domain.errors import InvalidRequest, NotFound, RegistryUnavailable
 from fedreg.domain.lineage import NodeKind, Relation
 from fedreg.domain.models import VersionStatus
 from fedreg.domain.refs import Ref
 from fedreg.domain.stages import Approval
 from fedreg.services import audit, check, copy, lineage
+from fedreg.services import intents as promises
 from fedreg.services.copy_plan import plan_copy
+from fedreg.services.copy_steps import CopySteps
 from fedreg.services.gateway import Gateway
 
 from .conftest import ACTOR, FILES, make_version
@@ -45,6 +51,35 @@ async def test_a_second_copy_moves_nothing(gateway: Gateway) -> None:
     first = await copied(gateway)
     again = await copied(gateway)
     assert (again.moved, again.target, again.digest) == (False, first.target, first.digest)
+
+
+async def test_a_failed_copy_is_asked_for_again_before_its_workflow_has_ended(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_version(gateway, "left", "churn")
+    failed, ended, record = asyncio.Event(), asyncio.Event(), promises.fail
+
+    async def fail(*given: Any) -> None:
+        await record(*given)
+        failed.set()
+        await ended.wait()
+
+    monkeypatch.setattr(promises, "fail", fail)
+    monkeypatch.setattr(CopySteps, "finish", _unavailable)
+    first = asyncio.create_task(copied(gateway))
+    await failed.wait()
+    monkeypatch.undo()
+    again = asyncio.create_task(copied(gateway))
+    done, _ = await asyncio.wait((again,), timeout=0.2)
+    assert not done
+    ended.set()
+    assert (await again).moved
+    with suppress(RegistryUnavailable):  # or it hears of the end that the second one reached
+        await first
+
+
+async def _unavailable(*_: Any) -> None:
+    raise RegistryUnavailable("gone for a moment", registry="right")
 
 
 async def test_a_copy_is_made_again_when_its_target_was_deleted(gateway: Gateway) -> None:

@@ -7,6 +7,7 @@ files that are in place are not sent again, and `finish` finds the version it ma
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -196,6 +197,8 @@ async def _latest_attempt(gateway: Gateway, key: str) -> Intent | None:
 async def _resume(gateway: Gateway, intent: Intent) -> Intent:
     """Go on with a copy that failed for a passing reason: what is in place is not sent again."""
     engine = await gateway.launched_engine()
+    with suppress(FedregError):  # what it failed with: the engine's record of the end comes after ours
+        await engine.wait(intent.id)
     await gateway.store.write(lambda tx: intents.set_state(tx, intent.id, IntentState.RUNNING, now=gateway.now()))
     try:
         await engine.resume(intent.id)

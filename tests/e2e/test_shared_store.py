@@ -13,6 +13,7 @@ import pytest
 from fedreg.sandbox.sandbox import Sandbox
 
 from .gateways import Serving, serve
+from .killed_stores import ServerDatabases
 
 LEASE = 2.0
 Pair = tuple[Serving, Serving]
@@ -98,7 +99,7 @@ async def test_operations_go_on_when_the_server_comes_back(
 
     asked = [asyncio.create_task(put(number, name)) for number, name in enumerate(names)]
     await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.to_thread(restart, postgresql_server)
+    await asyncio.to_thread(ServerDatabases(postgresql_server).restart)
     await asyncio.gather(*asked, return_exceptions=True)
     await one.finished()
     version = await two.call("GET", "/v1/registries/mlflow-prod/models/churn/versions/2")
@@ -106,12 +107,3 @@ async def test_operations_go_on_when_the_server_comes_back(
     assert {operation["state"] for operation in begun} == {"succeeded"}
     assert len([name for name in names if name in version["aliases"]]) == len(begun)
     assert (await two.call("GET", "/v1/audit/verify"))["ok"]
-
-
-def restart(server: object) -> None:
-    """Stop the server as an administrator does, cutting every session, and start it again."""
-    import subprocess
-
-    control = [str(server.bin_path / "pg_ctl"), "-D", str(server.pgdata), "-w"]  # type: ignore[attr-defined]
-    run_as = ["setpriv", "--reuid", server.system_user, "--clear-groups"] if server.system_user else []  # type: ignore[attr-defined]
-    subprocess.run([*run_as, *control, "-m", "fast", "restart"], check=True, stdout=subprocess.DEVNULL)

@@ -173,7 +173,8 @@ class SharedLease:
         presence = self._presence
         if presence is None or _now() < self._steady_from:  # nobody could be seen: give the others time to renew
             return []
-        await self._run(lambda: presence.end_late_sessions(self.length))  # one that was stopped may hold the lock
+        if not await self._run(lambda: presence.end_late_sessions(self.length)):  # first: one may hold the lock
+            return []
         if not await self._run(lambda: presence.try_lock(_TAKING_OVER)):
             return []
         taken: list[str] = []

@@ -56,8 +56,6 @@ class Presence:
 
     def give_up(self, lease: timedelta) -> list[str]:
         """Give up replicas whose lease has ended: they write no more, and hold no lock. The ids to be taken over."""
-        if not self.end_late_sessions(lease):
-            return []
 
         def run(tx: Connection) -> list[str]:
             tx.execute(_WAIT_NO_LONGER, {"time": f"{round(lease.total_seconds() * 1000 / _WAITS)}ms"})
